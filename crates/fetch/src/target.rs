@@ -120,12 +120,17 @@ pub(crate) fn address_is_allowed(host: &str, address: IpAddr, policy: &FetchPoli
     if policy.allows(host) {
         return true;
     }
-    if is_loopback_address(address) {
+    let is_loopback = is_loopback_address(address);
+    // A name server that gives it another meaning would take plain HTTP off this machine.
+    if host == "localhost" {
+        return policy.allow_loopback_http && is_loopback;
+    }
+    if is_loopback {
         let literal = host
             .trim_start_matches('[')
             .trim_end_matches(']')
             .parse::<IpAddr>();
-        return policy.allow_loopback_http && (host == "localhost" || literal.is_ok_and(is_loopback_address));
+        return policy.allow_loopback_http && literal.is_ok_and(is_loopback_address);
     }
     is_public_address(address)
 }

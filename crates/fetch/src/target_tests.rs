@@ -97,6 +97,11 @@ fn names_that_are_never_public_are_refused() {
         "metadata.google.internal",
         "intranet",
         "nas.home.arpa",
+        "host.localdomain",
+        "wiki.intranet",
+        "router.lan",
+        "nas.home",
+        "mail.corp",
         "app.example.",
     ] {
         assert!(
@@ -119,6 +124,15 @@ fn names_that_are_never_public_are_refused() {
 fn ports_of_other_protocols_are_refused() {
     for port in [0, 22, 25, 80, 444, 1023, 3306, 5432, 6379, 6667, 11211, 27017] {
         assert!(check(&format!("https://app.example:{port}/c")).is_err(), "{port}");
+    }
+    for port in BLOCKED_PORTS {
+        assert!(check(&format!("https://app.example:{port}/c")).is_err(), "{port}");
+    }
+    // Databases, caches and orchestration that answer whoever comes.
+    for port in [
+        1433, 2375, 2376, 2379, 2380, 5984, 6443, 8500, 9042, 9092, 9200, 9300, 10250, 27018,
+    ] {
+        assert!(BLOCKED_PORTS.contains(&port), "{port}");
     }
     for port in [443, 1024, 3000, 8080, 8443, 9000, 65535] {
         assert_eq!(check(&format!("https://app.example:{port}/c")), Ok(()), "{port}");

@@ -291,6 +291,19 @@ async fn unknown_tokens_are_fine_and_missing_ones_are_not() {
 }
 
 /// REV-006.
+/// Its grant and its client are in every access token, which others see too.
+#[tokio::test]
+async fn a_made_up_refresh_token_ends_nothing() {
+    let scene = scene().await;
+    let (known, last) = scene.refresh_token.split_at(scene.refresh_token.len() - 20);
+    let other = if last.starts_with('A') { "B" } else { "A" };
+    let made_up = format!("{known}{other}{}", &last[1..]);
+    let reply = scene.revoke(&scene.client_id, &made_up).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(scene.introspect(&scene.access_token).await["active"], true);
+    assert!(scene.refreshes().await);
+}
+
 #[tokio::test]
 async fn a_client_revokes_its_own_tokens_only() {
     let scene = scene().await;

@@ -246,11 +246,13 @@ async fn a_literal_private_address_is_refused_without_a_request() {
 
 #[tokio::test]
 async fn in_development_localhost_must_still_mean_loopback() {
-    let fetcher = fetcher_with(on_loopback(), &Fixed::new(&["10.0.0.5"]));
-    let outcome = fetcher
-        .get_json("http://localhost:9000/c", &Limits::default())
-        .await;
-    assert_eq!(outcome, Err(FetchError::Blocked("localhost".into())));
+    for address in ["10.0.0.5", "93.184.216.34"] {
+        let fetcher = fetcher_with(on_loopback(), &Fixed::new(&[address]));
+        let outcome = fetcher
+            .get_json("http://localhost:9000/c", &Limits::default())
+            .await;
+        assert_eq!(outcome, Err(FetchError::Blocked("localhost".into())), "{address}");
+    }
 }
 
 #[test]

@@ -199,8 +199,12 @@ async fn a_body_that_breaks_off_is_no_document() {
 
 #[tokio::test]
 async fn a_closed_port_is_a_failed_connection() {
+    // Bound, so that nobody else gets the port, and not listening.
+    let kept = tokio::net::TcpSocket::new_v4().unwrap();
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/c.json", kept.local_addr().unwrap());
     let error = fetcher(&clock())
-        .get_json("http://127.0.0.1:1/c.json", &Limits::default())
+        .get_json(&url, &Limits::default())
         .await
         .unwrap_err();
     assert_eq!(error, FetchError::Connect);

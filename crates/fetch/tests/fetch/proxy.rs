@@ -155,3 +155,31 @@ fn a_proxy_is_a_plain_url_and_keeps_its_password() {
     let debug = format!("{policy:?}");
     assert!(debug.contains("proxy.example:3128") && !debug.contains("canary"));
 }
+
+/// What is set for other programs would take the requests away from the addresses that were vetted.
+#[tokio::test]
+async fn the_environment_names_no_proxy() {
+    const NAMES: [&str; 3] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"];
+    let is_set = |name| std::env::var(name).is_ok_and(|proxy| proxy == NOBODY);
+    if NAMES.into_iter().all(is_set) {
+        let port = tls_server().await;
+        let fetcher = fetcher_with(private_exception(port), &Fixed::new(&["127.0.0.1"]));
+        let target = format!("https://internal.example:{port}/c");
+        let document = fetcher.get_json(&target, &Limits::default()).await.unwrap();
+        assert_eq!(document.body, "{}");
+        return;
+    }
+    // The same test in a process in which they are set.
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "proxy::the_environment_names_no_proxy"])
+        .envs(NAMES.map(|name| (name, NOBODY)))
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy");
+    let child = child.output().unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Nobody listens there.
+const NOBODY: &str = "http://127.0.0.1:1";

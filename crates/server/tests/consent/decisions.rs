@@ -328,6 +328,20 @@ async fn handles_that_were_touched_open_nothing() {
     assert_eq!(scene.grants().await, 0);
 }
 
+/// The tag in front of a handle is known to whoever has the handle; what follows is sealed for one browser.
+#[tokio::test]
+async fn a_handle_under_the_tag_of_another_browser_opens_nothing() {
+    let scene = scene().await;
+    let form = scene.form().await;
+    let (_, sealed) = form.get("request").unwrap().split_once('.').unwrap();
+    let other = scene.app.signed_in().await;
+    let own = other.open(&scene.request.path()).await.form("/consent");
+    let (tag, own_sealed) = own.get("request").unwrap().split_once('.').unwrap();
+    let page = async |sealed: &str| other.get(&format!("/consent?request={tag}.{sealed}")).await;
+    page(sealed).await.assert_error_page();
+    assert_eq!(page(own_sealed).await.status, StatusCode::OK);
+}
+
 /// Staying connected is a refresh token, and a client that is not registered for those has nothing to stay connected with.
 #[tokio::test]
 async fn a_client_that_may_not_refresh_is_not_offered_to_stay_connected() {

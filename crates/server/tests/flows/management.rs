@@ -245,6 +245,19 @@ async fn nobody_else_gets_anything() {
     );
 }
 
+/// Else it would remove itself, and the operator's refusal with it.
+#[tokio::test]
+async fn a_disabled_client_does_not_manage_its_registration() {
+    let client = managed().await;
+    client.app.disable_client(&client.id).await;
+    for (method, body) in [("GET", Value::Null), ("PUT", metadata()), ("DELETE", Value::Null)] {
+        let reply = client.call(method, &client.token, &body).await;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{method} {reply:?}");
+    }
+    let kept = client.app.context.store.client(&client.id).await.unwrap();
+    assert!(kept.unwrap().disabled);
+}
+
 /// A public client's id is derived from what it registers: who registers the same gets the same, so nobody manages it.
 #[tokio::test]
 async fn a_derived_registration_is_nobodys_to_change() {

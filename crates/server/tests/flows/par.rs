@@ -159,6 +159,22 @@ async fn a_request_uri_that_is_not_the_clients_own_is_refused_on_a_page() {
     scene.app.browser().get(&expired.path()).await.assert_error_page();
 }
 
+/// What was checked is not what the client is now: nobody is sent to a redirect URI that it has lost.
+#[tokio::test]
+async fn a_request_of_a_client_that_changed_is_not_opened() {
+    let scene = scene().await;
+    let request_uri = scene.pushed(&scene.request().set("prompt", "none")).await;
+    let store = &scene.app.context.store;
+    let mut client = store.client(&scene.client_id).await.unwrap().unwrap();
+    let metadata = client.metadata.replace(REDIRECT, "http://127.0.0.1/other");
+    assert_ne!(metadata, client.metadata);
+    client.metadata = metadata;
+    client.fingerprint.push('!');
+    store.update_client(client).await.unwrap();
+    let path = scene.authorize(&request_uri).path();
+    scene.app.browser().get(&path).await.assert_error_page();
+}
+
 /// [PAR-004]: for who authenticates, the second use is refused; fifty at once are one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_request_uri_of_a_confidential_client_is_opened_once() {

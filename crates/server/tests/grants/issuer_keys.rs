@@ -118,6 +118,23 @@ async fn keys_that_cannot_be_had_are_nobodys_fault_and_old_ones_work_for_a_day()
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{reply:?}");
 }
 
+/// Who no longer says where the keys are may have given that address to somebody else.
+#[tokio::test]
+async fn metadata_that_cannot_be_had_counts_for_a_day() {
+    let server = MockServer::start().await;
+    let app = app().await;
+    let (idp, client) = discovered(&app, &server).await;
+    publish(&server, &[&idp.key]).await;
+    access_token(&idp.show(&app, &client, json!({})).await);
+    server.reset().await;
+    serve(&server, KEYS, json!({"keys": [idp.key.public_jwk()]})).await;
+    app.wait(23 * 3600);
+    access_token(&idp.show(&app, &client, json!({})).await);
+    app.wait(2 * 3600);
+    let reply = idp.show(&app, &client, json!({})).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{reply:?}");
+}
+
 /// OpenID Connect Discovery §4.3: metadata of another issuer is nobody's.
 #[tokio::test]
 async fn metadata_of_another_issuer_is_not_believed() {

@@ -82,6 +82,24 @@ async fn a_token_that_was_seen_to_work_is_inactive_as_soon_as_its_end_was_answer
     }
 }
 
+/// More than are read at a time.
+#[tokio::test]
+async fn a_great_many_ends_between_two_questions_are_all_known() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let (program, guard) = (node.program().await, guard_of(&node).await);
+    let mut tokens = Vec::new();
+    for _ in 0..300 {
+        tokens.push(node.token(&program).await);
+    }
+    let last = tokens.last().unwrap();
+    assert!(node.says_active(&guard, last).await);
+    for token in &tokens {
+        End::Token.happen(&node, &program, token).await;
+    }
+    assert!(!node.says_active(&guard, last).await);
+}
+
 #[tokio::test]
 async fn what_ended_with_another_grant_does_not_end_a_token_that_was_seen_to_work() {
     let place = Place::new().await;

@@ -17,8 +17,8 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::{Kind, kinds};
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization, Digest,
-    EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome,
+    AuditEvent, AuditFilter, Change, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization,
+    Digest, EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome,
     InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
     OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
     RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
@@ -495,6 +495,7 @@ impl Store for SqliteStore {
             .act(move |db| Ok((ending::begin(db, now)?, audit::everything_ended())))
             .await?;
         ended.grants = self.end_every_grant(now).await?;
+        self.changes.tell(Change::Revocations);
         Ok(ended)
     }
 
@@ -507,6 +508,7 @@ impl Store for SqliteStore {
             })
             .await?;
         forgotten.ended.grants = self.end_every_grant(now).await?;
+        self.changes.tell(Change::Revocations);
         Ok(forgotten)
     }
 

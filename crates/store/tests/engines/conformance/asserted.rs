@@ -309,6 +309,13 @@ pub(crate) async fn a_word_about_what_is_gone_gives_no_token(opened: Opened) {
     person.disabled = true;
     store.update_user(person, at(1)).await.unwrap();
     assert_eq!(outcome("idp").await, AssertedOutcome::PersonGone);
+    store.update_user(scene.user.clone(), at(1)).await.unwrap();
+    store.delete_client(APP, at(1)).await.unwrap();
+    assert_eq!(outcome("idp").await, AssertedOutcome::ClientGone);
+    store
+        .create_client(client(APP, ClientSource::Dynamic))
+        .await
+        .unwrap();
     store.delete_resource("files", at(2)).await.unwrap();
     assert_eq!(outcome("ci").await, AssertedOutcome::ResourceGone);
 }

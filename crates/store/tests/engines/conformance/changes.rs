@@ -134,4 +134,9 @@ pub(crate) async fn each_way_to_end_a_grant_is_a_change_of_the_log(opened: Opene
     let mut person = scene.user.clone();
     person.disabled = true;
     changes!(scene, Revocations, store.update_user(person, at(5)));
+    // Another log, also where there is no grant to end.
+    for now in [6, 7] {
+        changes!(scene, Revocations, store.end_everything(at(now)));
+    }
+    changes!(scene, Revocations, store.forget_secrets(at(8)));
 }
