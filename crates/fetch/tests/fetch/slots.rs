@@ -158,3 +158,23 @@ async fn what_admission_gave_is_held_until_the_request_is_over_also_when_nobody_
     assert!(joined.await.unwrap().is_err());
     assert_eq!((Arc::strong_count(&held), asked.load(Ordering::Relaxed)), (1, 1));
 }
+
+#[tokio::test]
+async fn all_hosts_together_have_so_many_requests() {
+    let ((slow, of_slow), (other, of_other)) = (holding().await, holding().await);
+    let policy = FetchPolicy {
+        max_concurrent: 1,
+        max_wait: Duration::from_millis(100),
+        ..on_loopback()
+    };
+    let (fetcher, limits) = (Fetcher::new(policy, Arc::new(clock())).unwrap(), within(60_000));
+    let first = tokio::spawn({
+        let fetcher = fetcher.clone();
+        async move { post(&fetcher, &of_slow, &limits).await }
+    });
+    let (asked, _) = slow.accept().await.unwrap();
+    assert_eq!(post(&fetcher, &of_other, &limits).await, Some(FetchError::Busy));
+    assert!(other.accept().now_or_never().is_none());
+    answer(asked, "token=t").await;
+    assert_eq!(first.await.unwrap(), None);
+}

@@ -179,6 +179,30 @@ async fn a_connection_ends_with_its_client() {
     assert!(follower.event().await.is_none());
 }
 
+/// A client that can do something else as well outlives its resource, and hears nothing any more.
+#[tokio::test]
+async fn a_connection_ends_with_the_resource_of_its_client() {
+    let mut scene = scene().await;
+    let both =
+        json!({"client_name": "Both", "resource_server": "mcp", "grant_types": ["client_credentials"]});
+    scene.resource_server = scene.app.confidential(&both).await;
+    let mut follower = scene.follow().await;
+    scene.admin("DELETE", "/admin/resources/mcp", Value::Null).await;
+    let ended = async { while follower.event().await.is_some() {} };
+    assert!(within(Duration::from_secs(3), ended).await.is_some());
+    let client_id = client_id(&scene.resource_server);
+    assert!(
+        scene
+            .app
+            .context
+            .store
+            .client(&client_id)
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
 /// A secret that was replaced may work for a while; when it does no more, neither does what it opened.
 #[tokio::test]
 async fn a_connection_ends_with_the_secret_that_opened_it() {
