@@ -30,6 +30,18 @@ async fn a_json_document_is_returned_as_it_is() {
 }
 
 #[tokio::test]
+async fn an_answer_has_sixty_four_headers_at_most() {
+    let with = |headers: usize| {
+        (0..headers).fold(json("{}"), |response, number| {
+            response.insert_header(format!("x-{number}"), "x")
+        })
+    };
+    // The server adds its own.
+    assert_eq!(outcome(with(55)).await.unwrap(), "{}");
+    assert!(outcome(with(65)).await.is_err());
+}
+
+#[tokio::test]
 async fn other_content_types_are_refused() {
     for content_type in [
         "text/html",
