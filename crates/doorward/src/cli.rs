@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::admin::AdminArguments;
 use crate::check_config::CheckConfigArguments;
-use crate::maintenance::{BackupArguments, KeysCommand, RestoreArguments};
+use crate::maintenance::{BackupArguments, EndGrantsArguments, KeysCommand, RestoreArguments};
 use crate::moving::MoveArguments;
 use crate::out;
 
@@ -42,7 +42,7 @@ pub enum Command {
     /// Moves everything from SQLite to an empty PostgreSQL database, all of it or nothing; no server may run.
     Move(MoveArguments),
     /// Ends every grant, session and code, after the database was put back to an earlier state (a restored copy, a point in time).
-    EndGrants(ConfigArguments),
+    EndGrants(EndGrantsArguments),
     /// Works on the master key.
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::cli::HealthcheckArguments;
 use crate::{http_client, out};
 
+/// What a server says that is.
+const READY: &str = "ready";
+
 /// Exits 0 if the server answers that it is ready.
 pub async fn run(arguments: HealthcheckArguments) -> anyhow::Result<ExitCode> {
     let Some(url) = http_client::base(&arguments.url) else {
@@ -21,11 +24,15 @@ pub async fn run(arguments: HealthcheckArguments) -> anyhow::Result<ExitCode> {
         format!("{url} does not answer; is the server running, and is this its address (--url)?")
     })?;
     let status = response.status();
+    let answer = response.text().await.unwrap_or_default();
     if status.is_success() {
-        out::line("ready");
+        anyhow::ensure!(
+            answer.trim_end() == READY,
+            "{url} answered {status} and not `{READY}`: it is no server of Doorward; is this its address (--url)?"
+        );
+        out::line(READY);
         return Ok(ExitCode::SUCCESS);
     }
-    let answer = response.text().await.unwrap_or_default();
     anyhow::bail!("{url} answered {status}: {}", reason(&answer))
 }
 

@@ -24,6 +24,8 @@ pub fn build() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
         .redirect(Policy::none())
         .no_proxy()
+        // Known apart: nothing was sent to whom nobody could connect.
+        .connect_timeout(Duration::from_secs(10))
         .timeout(Duration::from_secs(30))
         .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
         .build()?)

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -17,6 +17,10 @@ use crate::out;
 
 /// Writes both files; neither may exist.
 pub fn run(arguments: &InitArguments) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        absolute(&arguments.config)? != absolute(&arguments.master_key_file)?,
+        "--config and --master-key-file name the same file; name two"
+    );
     for path in [&arguments.config, &arguments.master_key_file] {
         anyhow::ensure!(
             !path.exists(),

@@ -27,7 +27,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match run(cli) {
+    let done = run(cli).and_then(|code| out::written().map(|()| code));
+    match done {
         Ok(code) => code,
         Err(error) => {
             out::error(&error);

@@ -50,6 +50,15 @@ pub enum KeysCommand {
 }
 
 #[derive(Args)]
+pub struct EndGrantsArguments {
+    /// Does it; without this it only says what would end.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    config: ConfigArguments,
+}
+
+#[derive(Args)]
 pub struct NewSecretsArguments {
     /// Does it; without this it only says what would end.
     #[arg(long)]
@@ -140,7 +149,7 @@ pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<ExitCode> {
     match &restored.ended {
         Some(ended) => say_ended(ended),
         None => out::line(
-            "Whatever happened after the copy was made is undone: refresh tokens, codes, assertions and proofs that were used since, and grants and sessions that were ended since, may work again. `doorward end-grants` ends them all before the server starts; without it, revoke again what was revoked.",
+            "Whatever happened after the copy was made is undone: refresh tokens, codes, assertions and proofs that were used since, and grants and sessions that were ended since, may work again. `doorward end-grants --yes` ends them all before the server starts; without it, revoke again what was revoked.",
         ),
     }
     say_secrets();
@@ -148,8 +157,17 @@ pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Ends everything that was given out.
-pub async fn end_grants(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
-    let settings = serve::load(arguments.config.as_deref())?;
+pub async fn end_grants(arguments: EndGrantsArguments) -> anyhow::Result<ExitCode> {
+    let settings = serve::load(arguments.config.config.as_deref())?;
+    if !arguments.yes {
+        let hanging = maintenance::hanging_on_secrets(&settings).await?;
+        out::line(format!(
+            "This ends {} grants with their codes and refresh tokens, {} sessions and every waiting device, and forgets consents and initial access tokens that count their uses.",
+            hanging.grants, hanging.sessions
+        ));
+        out::note("nothing was done; say --yes");
+        return Ok(ExitCode::SUCCESS);
+    }
     let ended = maintenance::end_grants(&settings, Parts::system()).await?;
     say_ended(&ended);
     say_secrets();

@@ -1,11 +1,46 @@
 //! What a person at the terminal reads. Everything else is a log line.
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
+use std::mem;
+use std::sync::{Mutex, PoisonError};
 
-/// One line on standard output. A closed pipe is not an error: the reader has seen enough.
+/// Why standard output took a line no more, the first time, as long as nobody was told.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// One line on standard output, at once: a reader has it whole, or not at all. That it could not be written is remembered, and
+/// told by [`written`] at the end.
 pub fn line(text: impl std::fmt::Display) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    let text = format!("{text}\n");
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        with_lost(|lost| {
+            lost.get_or_insert(error);
+        });
+    }
+}
+
+/// Whether a line was lost: nobody reads on, or there is no room. There is no use in more of them.
+pub fn is_lost() -> bool {
+    with_lost(|lost| lost.is_some())
+}
+
+/// Why a line was lost, for whom it matters that it was read. Nobody else is told then.
+pub fn lost() -> Option<io::Error> {
+    with_lost(mem::take)
+}
+
+/// Whether everything was written. A closed pipe is not an error: the reader has seen enough.
+pub fn written() -> anyhow::Result<()> {
+    match lost() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => anyhow::bail!(
+            "the answer could not be written ({error}); what the command had to change is changed"
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn with_lost<T>(what: impl FnOnce(&mut Option<io::Error>) -> T) -> T {
+    what(&mut LOST.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Something that the reader should know, on standard error.

@@ -50,6 +50,12 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     // Not before: it is stored hashed, and a start that is given up in between would leave a key that nobody saw.
     if let Some(key) = running.server.make_first_admin_key().await? {
         show(&key);
+        if let Some(error) = out::lost() {
+            running.server.take_back(&key).await?;
+            anyhow::bail!(
+                "the first admin key could not be shown ({error}) and was deleted again; start with a standard output that takes it, which makes another, or set admin.bootstrap_key"
+            );
+        }
     }
     let context = running.server.context();
     log.count_in(context.metrics.clone());
@@ -187,10 +193,10 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
 }
 
 fn show(first_admin_key: &AdminKeyOffer) {
-    out::line(
-        "The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:",
-    );
-    out::line(first_admin_key.expose());
+    out::line(format!(
+        "The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:\n{}",
+        first_admin_key.expose()
+    ));
 }
 
 /// A machine whose clock was never set (no battery, no network yet) says 1970: its tokens would be of that time, and keys

@@ -181,6 +181,14 @@ impl AuthorizationServer {
         admin::make_first_key(&self.context).await
     }
 
+    /// Deletes that key again, which could not be shown: the next start makes another.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_back(&self, key: &AdminKeyOffer) -> Result<(), StoreError> {
+        admin::take_back(&self.context, key).await
+    }
+
     /// The two routers.
     pub fn routers(&self) -> Routers {
         Routers {

@@ -36,7 +36,10 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Create { name } => {
             let body = json!({"name": name});
-            api.call(Method::POST, BASE, Some(&body)).await?
+            let made = api.call(Method::POST, BASE, Some(&body)).await?;
+            let id = made["id"].as_str().unwrap_or("ID");
+            let way_on = format!("delete it (`doorward admin admin-key delete {id}`), and create another");
+            return api.print_once(&made, &COLUMNS, &way_on);
         }
         Command::List => api.call(Method::GET, BASE, None).await?,
         Command::Get { id } => api.call(Method::GET, &path(BASE, &id), None).await?,

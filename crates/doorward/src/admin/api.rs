@@ -5,6 +5,7 @@ use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use url::Url;
 
 use super::failure::{Failure, Kind};
 use super::table;
@@ -91,7 +92,7 @@ impl Api {
         let url = format!("{}{path}", self.url);
         let mut request = self
             .client
-            .request(method, &url)
+            .request(method.clone(), &url)
             .bearer_auth(self.key.expose_secret());
         if let Some(body) = body {
             request = request.json(body);
@@ -99,35 +100,68 @@ impl Api {
         if let Some(tag) = if_match {
             request = request.header(IF_MATCH, tag);
         }
-        let answer = request.send().await.map_err(reqwest::Error::without_url);
-        let response = answer.map_err(|error| self.away(error))?;
+        let away = |error| self.away(&method, error);
+        let response = request.send().await.map_err(away)?;
         let status = response.status();
         let tag = response.headers().get(ETAG).cloned();
-        let text = response
-            .text()
-            .await
-            .map_err(|error| self.away(error.without_url()))?;
+        let text = response.text().await.map_err(away)?;
         let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(Reading { record: answer, tag });
+        if !status.is_success() {
+            bail!(self.refused(status, answer));
         }
-        bail!(self.refused(status, answer))
+        // Only a removal has nothing to say.
+        let is_gone = method == Method::DELETE && status == StatusCode::NO_CONTENT && text.is_empty();
+        if !is_gone && !answer.is_object() {
+            bail!(Failure::answered(
+                status,
+                Value::Null,
+                self.other(&format!("HTTP {}", status.as_u16()))
+            ));
+        }
+        Ok(Reading { record: answer, tag })
     }
 
-    fn away(&self, error: reqwest::Error) -> anyhow::Error {
-        if error.is_builder() {
-            return anyhow::Error::new(error).context(Failure::usage(format!(
-                "{} is no address of an admin API; correct --url (DOORWARD_ADMIN_URL)",
-                self.url
-            )));
-        }
-        anyhow::Error::new(error).context(Failure::new(
-            Kind::Away,
-            format!(
-                "the admin API at {} does not answer; is the server running, and is this its address (--url)?",
-                self.url
-            ),
-        ))
+    /// Why there is no answer, or none that is whole: what was sent may have been done all the same, unless it only reads.
+    fn away(&self, method: &Method, error: reqwest::Error) -> anyhow::Error {
+        let url = &self.url;
+        let failure = if error.is_builder() && Url::parse(url).is_ok() {
+            Failure::usage("a name or id is too long for an address; nothing was sent")
+        } else if error.is_builder() {
+            Failure::usage(format!(
+                "{url} is no address of an admin API; correct --url (DOORWARD_ADMIN_URL)"
+            ))
+        } else if error.is_connect() {
+            Failure::new(
+                Kind::Away,
+                format!(
+                    "the admin API at {url} does not answer; is the server running, and is this its address (--url)?"
+                ),
+            )
+        } else {
+            let further = if method.is_safe() {
+                "run the command again"
+            } else {
+                "what was sent may have been done: look, or run the command again"
+            };
+            Failure::new(
+                Kind::Away,
+                format!("the admin API at {url} was asked, and has not answered to the end; {further}"),
+            )
+        };
+        anyhow::Error::new(error.without_url()).context(failure)
+    }
+
+    /// Somebody else is there, and answers so.
+    fn other(&self, answers: &str) -> String {
+        format!(
+            "{} answers {answers} and is no admin API of Doorward; correct --url (DOORWARD_ADMIN_URL)",
+            self.url
+        )
+    }
+
+    /// The failure of an answer that has no such member, which every answer of the API has there.
+    pub fn without(&self, member: &str) -> Failure {
+        Failure::new(Kind::Other, self.other(&format!("without `{member}`")))
     }
 
     fn refused(&self, status: StatusCode, answer: Value) -> Failure {
@@ -143,10 +177,7 @@ impl Api {
             ),
             (Some(sentence), Some(id)) => format!("{sentence} (HTTP {number}, error id {id})"),
             (Some(sentence), None) => format!("{sentence} (HTTP {number})"),
-            (None, _) => format!(
-                "{} answers HTTP {number} and is no admin API of Doorward; correct --url (DOORWARD_ADMIN_URL)",
-                self.url
-            ),
+            (None, _) => self.other(&format!("HTTP {number}")),
         };
         let answer = if said.is_some() { answer } else { Value::Null };
         Failure::answered(status, answer, sentence)
@@ -171,6 +202,18 @@ impl Api {
                 }
             }
             None => out::line(table::record(answer)),
+        }
+        Ok(())
+    }
+
+    /// Prints a record with a secret that is shown this once. When it could not be, `way_on` says how to get another.
+    pub fn print_once(&self, answer: &Value, columns: &[&str], way_on: &str) -> anyhow::Result<()> {
+        self.print(answer, columns)?;
+        if let Some(error) = out::lost() {
+            bail!(Failure::new(
+                Kind::Other,
+                format!("it was made, but its secret could not be shown ({error}); {way_on}")
+            ));
         }
         Ok(())
     }
@@ -213,4 +256,25 @@ pub fn page_query(cursor: Option<&str>, limit: u32, more: &[(&str, Option<&str>)
 pub fn path(prefix: &str, name: &str) -> String {
     let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
     format!("{prefix}/{}", name.replace('+', "%20"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whoever listens has the request, and may be at it still.
+    #[tokio::test]
+    async fn what_takes_too_long_may_have_been_done() {
+        let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", busy.local_addr().unwrap());
+        let api = Api::new(&url, &SecretString::from("dwk_any"), false).unwrap();
+        let request = api.client.post(&url).timeout(Duration::from_millis(50));
+        let error = request.send().await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        let told = api.away(&Method::POST, error).to_string();
+        assert!(told.contains("what was sent may have been done"), "{told}");
+    }
 }

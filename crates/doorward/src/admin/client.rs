@@ -235,7 +235,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Create(create) => {
             let body = create.into_json()?;
-            api.call(Method::POST, "/admin/clients", Some(&body)).await?
+            let made = api.call(Method::POST, "/admin/clients", Some(&body)).await?;
+            return print_secret(api, &made);
         }
         Command::List(asked) => {
             let disabled = asked.disabled.map(|disabled| disabled.to_string());
@@ -273,8 +274,19 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         } => {
             let path = format!("{}/rotate-secret", path("/admin/clients", &client_id));
             let body = overlap_seconds.map(|seconds| json!({"overlap_seconds": seconds}));
-            api.call(Method::POST, &path, body.as_ref()).await?
+            let rotated = api.call(Method::POST, &path, body.as_ref()).await?;
+            return print_secret(api, &rotated);
         }
     };
     api.print(&answer, &COLUMNS)
+}
+
+/// Not every client has a secret.
+fn print_secret(api: &Api, client: &Value) -> anyhow::Result<()> {
+    if client["client_secret"].is_null() {
+        return api.print(client, &COLUMNS);
+    }
+    let id = client["client_id"].as_str().unwrap_or("CLIENT_ID");
+    let way_on = format!("`doorward admin client rotate-secret {id}` makes another");
+    api.print_once(client, &COLUMNS, &way_on)
 }

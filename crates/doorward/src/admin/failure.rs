@@ -14,7 +14,7 @@ Exit codes:
   0  it was done
   1  anything else
   2  the command line cannot be used; nothing was sent
-  3  the server does not answer, or says to try again later (HTTP 429, 502, 503, 504)
+  3  the server does not answer, or not to the end, or says to try again later (HTTP 429, 502, 503, 504)
   4  the admin key is missing or refused (HTTP 401, 403)
   5  there is no such record (HTTP 404, `not_found`)
   6  a conflict with what is there (HTTP 409, 412)

@@ -53,7 +53,11 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if let Some(time) = create.expires_in {
                 body["expires_in"] = time.duration().as_secs().into();
             }
-            api.call(Method::POST, BASE, Some(&body)).await?
+            let made = api.call(Method::POST, BASE, Some(&body)).await?;
+            let id = made["id"].as_str().unwrap_or("ID");
+            let way_on =
+                format!("delete it (`doorward admin initial-token delete {id}`), and create another");
+            return api.print_once(&made, &COLUMNS, &way_on);
         }
         Command::List(paging) => return List::at(BASE, &COLUMNS).print(api, &paging).await,
         Command::Get { id } => api.call(Method::GET, &path(BASE, &id), None).await?,

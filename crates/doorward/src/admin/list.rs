@@ -14,8 +14,8 @@ const MOST: u32 = 200;
 /// Which page.
 #[derive(Args)]
 pub struct Paging {
-    /// `next` of the page before.
-    #[arg(long)]
+    /// `next` of the page before, which may begin with a hyphen.
+    #[arg(long, allow_hyphen_values = true)]
     cursor: Option<String>,
     /// Rows on a page.
     #[arg(long, default_value_t = 50)]
@@ -59,6 +59,7 @@ impl<'a> List<'a> {
         let answer = api
             .call(Method::GET, &format!("{}{query}", self.path), None)
             .await?;
+        anyhow::ensure!(answer["items"].is_array(), api.without("items"));
         Ok((self.prepare)(api, answer))
     }
 
@@ -76,6 +77,9 @@ impl<'a> List<'a> {
                 }
             } else if !rows.is_empty() || (cursor.is_none() && next.is_none()) {
                 out::line(table.page(rows));
+            }
+            if out::is_lost() {
+                return Ok(());
             }
             cursor = next;
             if cursor.is_none() {

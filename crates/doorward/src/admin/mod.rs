@@ -25,6 +25,7 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
 use self::failure::EXIT_CODES;
+use crate::out;
 
 pub use api::{Api, page_query, path};
 
@@ -97,6 +98,7 @@ enum What {
 pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
     let json = arguments.json;
     let done = carry_out(arguments).await;
+    let done = done.and_then(|code| out::written().map(|()| code));
     Ok(done.unwrap_or_else(|error| failure::tell(&error, json)))
 }
 

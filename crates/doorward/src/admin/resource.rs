@@ -94,7 +94,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Create(create) => {
             let mut scopes = create.scopes;
-            set_default(&mut scopes, &create.on_request, false)?;
+            set_default(&mut scopes, &create.on_request, false).map_err(Failure::usage)?;
             let mut body = json!({
                 "slug": create.slug,
                 "uri": create.uri,
@@ -215,7 +215,7 @@ impl ScopeChange {
     fn of(&self, there: &[Value], first: &[Value]) -> anyhow::Result<Vec<Value>> {
         for name in &self.away {
             if !has(first, &json!(name)) {
-                bail!("--remove-scope {name}: the resource has no such scope");
+                bail!(no_such_scope("--remove-scope", name));
             }
         }
         let named = [&*self.from_now_on, &self.more].concat();
@@ -228,8 +228,8 @@ impl ScopeChange {
         };
         let staying = there.iter().filter(stays).cloned();
         let mut scopes: Vec<Value> = staying.chain(as_before(named.clone(), there)).collect();
-        set_default(&mut scopes, &self.by_default, true)?;
-        set_default(&mut scopes, &self.on_request, false)?;
+        set_default(&mut scopes, &self.by_default, true).map_err(anyhow::Error::msg)?;
+        set_default(&mut scopes, &self.on_request, false).map_err(anyhow::Error::msg)?;
         Ok(scopes)
     }
 }
@@ -282,14 +282,17 @@ fn as_before(mut scopes: Vec<Value>, known: &[Value]) -> Vec<Value> {
 }
 
 /// Which of the scopes a request without `scope` gets: of new ones, all but those of which it is said otherwise.
-fn set_default(scopes: &mut [Value], names: &[String], default: bool) -> Result<(), Failure> {
+fn set_default(scopes: &mut [Value], names: &[String], default: bool) -> Result<(), String> {
     let option = if default { "--by-default" } else { "--on-request" };
     for name in names {
         let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
-        let unknown = || Failure::usage(format!("{option} {name}: there is no such scope"));
-        scope.ok_or_else(unknown)?["default"] = default.into();
+        scope.ok_or_else(|| no_such_scope(option, name))?["default"] = default.into();
     }
     Ok(())
+}
+
+fn no_such_scope(option: &str, name: &str) -> String {
+    format!("{option} {name}: the resource has no such scope")
 }
 
 /// `name|upstream scope|description`, or the name alone. With one `|` nobody knows which of the two follows.

@@ -37,8 +37,8 @@ pub struct Explain {
     /// What the token of standard input is, when it is no access token.
     #[arg(long)]
     subject_token_type: Option<String>,
-    /// The thumbprint of the key of a `DPoP` proof that the client would send.
-    #[arg(long)]
+    /// The thumbprint of the key of a `DPoP` proof that the client would send, which may begin with a hyphen.
+    #[arg(long, allow_hyphen_values = true)]
     dpop_jkt: Option<String>,
 }
 
@@ -65,9 +65,12 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<ExitCode> {
     let answer = api
         .call(Method::POST, "/admin/token-exchange/explain", Some(&body))
         .await?;
+    let is_allowed = answer["allowed"].as_bool();
+    let is_allowed = is_allowed.ok_or_else(|| api.without("allowed"))?;
     api.print(&answer, &[])?;
-    Ok(match answer["allowed"].as_bool() {
-        Some(false) => ExitCode::from(NOT_ALLOWED),
-        _ => ExitCode::SUCCESS,
+    Ok(if is_allowed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOT_ALLOWED)
     })
 }

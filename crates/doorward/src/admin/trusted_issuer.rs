@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::{Api, path};
+use super::api::{Api, named, path};
 use super::input;
 use super::list::{List, Paging};
 use super::other_servers::{names, rule, set_disabled};
@@ -49,7 +49,8 @@ pub enum Command {
     Link {
         /// The issuer's short name.
         slug: String,
-        /// `sub`, exactly as the issuer writes it.
+        /// `sub`, exactly as the issuer writes it; it may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         subject: String,
         /// The person's id, or e-mail address.
         #[arg(long)]
@@ -59,7 +60,8 @@ pub enum Command {
     Unlink {
         /// The issuer's short name.
         slug: String,
-        /// `sub`, exactly as the issuer writes it.
+        /// `sub`, exactly as the issuer writes it; it may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         subject: String,
     },
     /// Lists whom an identity provider means.
@@ -67,7 +69,7 @@ pub enum Command {
         /// The issuer's short name.
         slug: String,
         /// Only the link of this `sub`, exactly as the issuer writes it.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         subject: Option<String>,
         #[command(flatten)]
         paging: Paging,
@@ -246,6 +248,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
 async fn run_link(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Link { slug, subject, user } => {
+            // Before the person is looked for: what cannot be used is refused with nothing sent.
+            named(&slug)?;
             let body = json!({"subject": subject, "user": user::id_of(api, user).await?});
             api.call(Method::POST, &subjects(&slug), Some(&body)).await?
         }

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::api::{Api, named, page_query, path};
 use super::failure::{Failure, Kind};
@@ -158,8 +159,13 @@ async fn found(api: &Api, email: &str) -> anyhow::Result<Option<String>> {
 /// The id of a person who may be named by an e-mail address: no id has an `@`.
 pub async fn id_of(api: &Api, person: String) -> anyhow::Result<String> {
     named(&person)?;
-    if !person.contains('@') {
+    if Uuid::try_parse(&person).is_ok() {
         return Ok(person);
+    }
+    if !person.contains('@') {
+        anyhow::bail!(Failure::usage(
+            "name a person by id or e-mail address; nothing was sent"
+        ));
     }
     let unknown = || {
         let sentence = format!("there is no person with the e-mail address {person}");

@@ -89,7 +89,7 @@ async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
 
     let told = place.run(&["restore", "copy.db", "--replace"]).success();
     assert!(
-        told.contains("may work again. `doorward end-grants` ends them all"),
+        told.contains("may work again. `doorward end-grants --yes` ends them all"),
         "{told}"
     );
     says_that_withdrawn_keys_sign_again(&told);
@@ -97,7 +97,7 @@ async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
     assert_eq!(given.works().await, [true; 3]);
     assert!(given.is_signed_in().await);
     // A running server has the file.
-    let refused = place.run(&["end-grants"]).one_line_failure();
+    let refused = place.run(&["end-grants", "--yes"]).one_line_failure();
     assert!(refused.contains("another process uses"), "{refused}");
     assert_eq!(server.stop().code, Some(0));
 
@@ -134,10 +134,18 @@ async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
 
     // The same in a second step.
     place.run(&["restore", "copy.db", "--replace"]).success();
-    let told = place.run(&["end-grants"]).success();
+    for _ in ["told", "and nothing done"] {
+        let asked = place.run(&["end-grants"]);
+        assert_eq!(asked.code, Some(0), "{asked:?}");
+        assert_eq!(asked.stderr, "note: nothing was done; say --yes\n");
+        let would_end =
+            "This ends 3 grants with their codes and refresh tokens, 1 sessions and every waiting device";
+        assert!(asked.stdout.starts_with(would_end), "{asked:?}");
+    }
+    let told = place.run(&["end-grants", "--yes"]).success();
     assert!(told.starts_with("Ended: 3 grants"), "{told}");
     says_that_withdrawn_keys_sign_again(&told);
-    let told = place.run(&["end-grants"]).success();
+    let told = place.run(&["end-grants", "--yes"]).success();
     assert!(told.starts_with("Ended: 0 grants"), "{told}");
     let server = place.serve().await;
     assert_eq!(given.works().await, [false; 3]);
@@ -173,7 +181,7 @@ async fn a_recovered_postgresql_database_ends_everything_too() {
     .await;
     assert_eq!(server.stop().code, Some(0));
     let place = place.set("DOORWARD_STORAGE_URL", &format!("{}_recovered", database.url()));
-    let told = place.run(&["end-grants"]).success();
+    let told = place.run(&["end-grants", "--yes"]).success();
     assert!(told.starts_with("Ended: 3 grants"), "{told}");
     let server = place.serve().await;
     assert_eq!(given.works().await, [false; 3]);

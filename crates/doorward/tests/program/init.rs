@@ -79,6 +79,18 @@ fn init_overwrites_nothing() {
 }
 
 #[test]
+fn init_with_one_file_for_both_says_that() {
+    let place = Place::bare();
+    for key in ["a.toml", "./a.toml"] {
+        let both = ["init", "--config", "a.toml", "--master-key-file", key];
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(place.run(&both).one_line_failure(), @"--config and --master-key-file name the same file; name two");
+        }
+    }
+    assert!(!place.folder().join("a.toml").exists());
+}
+
+#[test]
 fn init_with_an_issuer_that_cannot_be_leaves_nothing_behind() {
     let place = Place::bare();
     let refused = place

@@ -21,4 +21,6 @@ mod revocation;
 mod secrets;
 mod serve;
 mod support;
+#[cfg(target_os = "linux")]
+mod unwritten;
 mod upgrade_without_key;

@@ -31,7 +31,7 @@ fn earlier_steps(engine: &str, without: usize) -> Vec<String> {
 async fn refused_without_its_key(place: Place, unchanged: impl AsyncFn() -> bool) -> Place {
     let refuse = async |place: &Place, sentence: &str| {
         let check: &[_] = &["check-config", "--database"];
-        for command in [&["serve"], &["migrate"], &["end-grants"], check] {
+        for command in [&["serve"][..], &["migrate"], &["end-grants", "--yes"], check] {
             let refused = place.run(command).failure();
             assert!(refused.contains(sentence), "{command:?}: {refused}");
             assert!(unchanged().await, "{command:?}: {sentence}");

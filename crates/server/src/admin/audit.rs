@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error::{AdminError, ErrorBody, Path, Query};
+use super::id::Id;
 use super::page::{List, PageQuery};
 use super::words;
 use crate::config::Tokens;
@@ -42,7 +43,8 @@ pub(super) struct Which {
     /// About this client.
     client_id: Option<String>,
     /// About this grant.
-    grant: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    grant: Option<Id>,
     /// About this `sub`.
     subject: Option<String>,
     /// About this resource (its URI).
@@ -74,7 +76,7 @@ impl Which {
             actor: word("actor", self.actor.as_deref(), ActorKind::from_word)?,
             actor_id: self.actor_id,
             client_id: self.client_id,
-            grant: self.grant.map(GrantId),
+            grant: Id::read_any(self.grant.as_ref(), "grant")?.map(GrantId),
             subject: self.subject,
             resource: self.resource,
             request_id: self.request_id,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::id::Id;
 use super::page::{List, PageQuery};
 use super::words;
 use crate::context::Context;
@@ -22,7 +23,8 @@ use crate::context::Context;
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Of this person.
-    user: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    user: Option<Id>,
     /// Of this client.
     client_id: Option<String>,
     /// On this resource (its URI).
@@ -112,7 +114,7 @@ pub(super) async fn list(
     .request(&ctx, "grants")?;
     let filter = GrantFilter {
         id: None,
-        user: which.user.map(UserId),
+        user: Id::read_any(which.user.as_ref(), "user")?.map(UserId),
         client_id: which.client_id,
         resource: which.resource,
         state: which.state,
@@ -156,7 +158,8 @@ pub(super) async fn revoke(
 #[serde(deny_unknown_fields)]
 pub(super) struct WhichEnd {
     /// Of this person.
-    user: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    user: Option<Id>,
     /// Of this client.
     client_id: Option<String>,
     /// On this resource (its URI).
@@ -172,9 +175,9 @@ pub(super) struct EndedBody {
 
 /// Refuses a name that nothing has, and that no grant has either: a slip of the pen must not look like a success. What is gone
 /// may have grants yet, that ended with it.
-async fn check_names(ctx: &Context, which: &WhichEnd) -> Result<(), AdminError> {
+async fn check_names(ctx: &Context, which: &GrantFilter) -> Result<(), AdminError> {
     let nothing = GrantFilter::default;
-    if let Some(user) = which.user.map(UserId) {
+    if let Some(user) = which.user {
         let filter = GrantFilter {
             user: Some(user),
             ..nothing()
@@ -241,18 +244,18 @@ pub(super) async fn revoke_all(
     }
     let filter = GrantFilter {
         id: None,
-        user: which.user.map(UserId),
-        client_id: which.client_id.clone(),
-        resource: which.resource.clone(),
+        user: Id::read_any(which.user.as_ref(), "user")?.map(UserId),
+        client_id: which.client_id,
+        resource: which.resource,
         state: None,
     };
     let ended = by
         .store(&ctx)
-        .revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now())
+        .revoke_grants(filter.clone(), EndReason::RevokedByAdmin, ctx.now())
         .await?;
     // Afterwards: of what is gone people may still have allowed something.
     if ended == 0 {
-        check_names(&ctx, &which).await?;
+        check_names(&ctx, &filter).await?;
     }
     Ok(Json(EndedBody { ended }))
 }

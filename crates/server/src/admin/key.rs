@@ -9,6 +9,7 @@ use doorward_jose::{base64url, constant_time_eq, sha256};
 use doorward_store::{Actor, AdminKey, Digest, SealedSecret, Store, StoreError};
 use http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
 
 use super::error::AdminError;
 use crate::config::Settings;
@@ -35,12 +36,15 @@ pub(super) struct Shown(Digest);
 
 /// An admin key that was just made: show it to the operator, it cannot be read again.
 #[derive(Debug)]
-pub struct AdminKeyOffer(SecretString);
+pub struct AdminKeyOffer {
+    id: Uuid,
+    key: SecretString,
+}
 
 impl AdminKeyOffer {
     /// The key itself.
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.key.expose_secret()
     }
 }
 
@@ -60,8 +64,16 @@ pub async fn make_first_key(ctx: &Context) -> Result<Option<AdminKeyOffer>, Stor
         name: FIRST.to_owned(),
         created_at: ctx.now(),
     };
-    let added = ctx.as_system().add_admin_key(key, true).await?;
-    Ok(added.then(|| AdminKeyOffer(text.into())))
+    let added = ctx.as_system().add_admin_key(key.clone(), true).await?;
+    Ok(added.then(|| AdminKeyOffer {
+        id: key.id(),
+        key: text.into(),
+    }))
+}
+
+/// As [`AuthorizationServer::take_back`](crate::AuthorizationServer::take_back).
+pub async fn take_back(ctx: &Context, key: &AdminKeyOffer) -> Result<(), StoreError> {
+    ctx.as_system().delete_admin_key(key.id, true).await.map(drop)
 }
 
 /// Tells of an admin key by setting that this database has not seen before: planted, or another one. What is remembered of a

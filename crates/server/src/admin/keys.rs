@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use doorward_store::StoreError;
 use doorward_store::signing_keys::SigningKeyState;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::error::{AdminError, ErrorBody, Location, OptionalBody, Path, location
 use super::page::List;
 use super::words;
 use crate::context::Context;
-use crate::keys::KeyStatus;
+use crate::keys::{KeyError, KeyStatus};
 
 /// A signing key.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,6 +55,9 @@ impl From<KeyStatus> for KeyBody {
     }
 }
 
+const UNKNOWN: AdminError =
+    AdminError::NotFound("There is no signing key with this id; list them to see what there is.");
+
 /// How to rotate.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -79,11 +83,7 @@ pub(super) async fn get(
     Path(key_id): Path<String>,
 ) -> Result<Json<KeyBody>, AdminError> {
     let mut keys = ctx.keys.statuses().into_iter();
-    let key = keys
-        .find(|key| key.record.key_id == key_id)
-        .ok_or(AdminError::NotFound(
-            "There is no signing key with this id; list them to see what there is.",
-        ))?;
+    let key = keys.find(|key| key.record.key_id == key_id).ok_or(UNKNOWN)?;
     Ok(Json(key.into()))
 }
 
@@ -121,7 +121,10 @@ pub(super) async fn revoke(
     by: By,
     Path(key_id): Path<String>,
 ) -> Result<Json<KeyBody>, AdminError> {
-    Ok(Json(
-        ctx.keys.revoke_by(by.store(&ctx).as_ref(), &key_id).await?.into(),
-    ))
+    let signs = ctx.keys.revoke_by(by.store(&ctx).as_ref(), &key_id).await;
+    let signs = signs.map_err(|error| match error {
+        KeyError::Store(StoreError::NotFound) => UNKNOWN,
+        error => error.into(),
+    })?;
+    Ok(Json(signs.into()))
 }

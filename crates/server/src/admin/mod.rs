@@ -10,6 +10,7 @@ mod document;
 mod error;
 mod etag;
 mod grants;
+mod id;
 mod initial_tokens;
 mod key;
 mod keys;
@@ -45,7 +46,7 @@ use self::by::InTurn;
 use self::error::AdminError;
 use crate::context::Context;
 
-pub use key::{AdminKeyOffer, make_first_key, tell_bootstrap_key};
+pub use key::{AdminKeyOffer, make_first_key, take_back, tell_bootstrap_key};
 
 /// One list, of which both are made: the routes with their description, which therefore cannot drift from them, and the
 /// routes alone. A server need not hold the description, for which few ask.

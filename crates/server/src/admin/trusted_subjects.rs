@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
+use super::id::Id;
 use super::page::{List, PageQuery};
 use crate::context::Context;
 
@@ -44,7 +45,8 @@ pub(super) struct NewSubject {
     /// `sub`, exactly as the issuer writes it.
     subject: String,
     /// The person's id.
-    user: Uuid,
+    #[schema(value_type = Uuid)]
+    user: Id,
 }
 
 /// Which link.
@@ -119,16 +121,14 @@ pub(super) async fn link(
             "subject must be 1 to {MAX_SUBJECT_BYTES} bytes without control characters."
         )));
     }
-    ctx.store
-        .user(UserId(new.user))
-        .await?
-        .ok_or(AdminError::NotFound(
-            "There is no person with this id; list the people to see who there is.",
-        ))?;
+    let user = UserId(new.user.read("user")?);
+    ctx.store.user(user).await?.ok_or(AdminError::NotFound(
+        "There is no person with this id; list the people to see who there is.",
+    ))?;
     let link = LinkedSubject {
         trusted_issuer: slug,
         subject: new.subject,
-        user: UserId(new.user),
+        user,
         created_at: ctx.now(),
     };
     by.store(&ctx)
@@ -137,7 +137,7 @@ pub(super) async fn link(
         .map_err(AdminError::taken(
             "This subject is linked to a person already; remove that link first.",
         ))?;
-    tracing::info!(trusted_issuer = link.trusted_issuer, user = %new.user, "a subject was linked to a person");
+    tracing::info!(trusted_issuer = link.trusted_issuer, user = %user.0, "a subject was linked to a person");
     let query: String = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("subject", &link.subject)
         .finish();

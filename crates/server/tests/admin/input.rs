@@ -95,6 +95,30 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
     }
 }
 
+/// The same sentence wherever it stands.
+#[tokio::test]
+async fn an_id_that_is_none_is_called_malformed() {
+    let operator = operator().await;
+    let provider = json!({"slug": "idp", "kind": "identity_provider", "issuer": "https://idp.example"});
+    operator.create("/admin/trusted-issuers", provider).await;
+    let link = json!({"subject": "a", "user": "ann"});
+    for (method, path, body, place) in [
+        ("GET", "/admin/users/ann", Value::Null, "the path"),
+        ("GET", "/admin/grants?user=ann", Value::Null, "user"),
+        ("GET", "/admin/audit?grant=ann", Value::Null, "grant"),
+        ("POST", "/admin/grants/revoke", json!({"user": "ann"}), "user"),
+        ("POST", "/admin/trusted-issuers/idp/subjects", link, "user"),
+    ] {
+        let reply = operator.call(method, path, body).await;
+        assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+        assert_eq!(
+            reply.json()["error_description"],
+            format!("The id in {place} is malformed; list the records to see their ids."),
+            "{method} {path}"
+        );
+    }
+}
+
 /// An array is no object whose members come one after the other, at any depth.
 #[tokio::test]
 async fn an_array_is_no_object() {

@@ -6,9 +6,10 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::json;
 
+use super::NOBODY;
 use crate::support::Place;
 
-/// A command for each operation; what stands in braces in a path is what is typed.
+/// A command for each operation; what stands in braces in a path is what is typed, or an id that nobody has.
 const COMMANDS: &[&[&str]] = &[
     &["resource", "list"],
     &[
@@ -36,11 +37,11 @@ const COMMANDS: &[&[&str]] = &[
     ],
     &["user", "list"],
     &["user", "create", "--email", "a@example.com"],
-    &["user", "get", "{id}"],
-    &["user", "update", "{id}", "--name", "A"],
-    &["user", "disable", "{id}"],
-    &["user", "enable", "{id}"],
-    &["user", "delete", "{id}"],
+    &["user", "get", NOBODY],
+    &["user", "update", NOBODY, "--name", "A"],
+    &["user", "disable", NOBODY],
+    &["user", "enable", NOBODY],
+    &["user", "delete", NOBODY],
     &["grant", "list", "--state", "active"],
     &["grant", "get", "{id}"],
     &["grant", "revoke", "{id}"],
@@ -73,7 +74,7 @@ const COMMANDS: &[&[&str]] = &[
     &["trusted-issuer", "update", "{slug}", "--single-use", "true"],
     &["trusted-issuer", "delete", "{slug}"],
     &["trusted-issuer", "links", "{slug}"],
-    &["trusted-issuer", "link", "{slug}", "subject", "--user", "a"],
+    &["trusted-issuer", "link", "{slug}", "subject", "--user", NOBODY],
     &["trusted-issuer", "unlink", "{slug}", "subject"],
     &["assertion-audience", "list"],
     &[
@@ -119,7 +120,7 @@ fn every_operation_of_the_admin_api_has_a_command() {
     assert_eq!(called, there);
 }
 
-/// Answers one request with an empty record; says which operation it was.
+/// Answers one request with a record of which every command takes what it needs; says which operation it was.
 fn answered(mut stream: &TcpStream) -> String {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
@@ -136,7 +137,7 @@ fn answered(mut stream: &TcpStream) -> String {
         }
     }
     reader.read_exact(&mut vec![0; length]).unwrap();
-    let body = json!({}).to_string();
+    let body = json!({"items": [], "allowed": true}).to_string();
     write!(
         stream,
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -146,5 +147,6 @@ fn answered(mut stream: &TcpStream) -> String {
     let mut words = first.split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let path = target.split('?').next().unwrap();
-    format!("{method} {}", path.replace("%7B", "{").replace("%7D", "}"))
+    let path = path.replace("%7B", "{").replace("%7D", "}");
+    format!("{method} {}", path.replace(NOBODY, "{id}"))
 }

@@ -109,5 +109,8 @@ async fn keys_are_listed_rotated_and_revoked() {
     let complaint = place
         .run(&["admin", "key", "revoke", "nobody"])
         .one_line_failure_with(5);
-    assert!(complaint.starts_with("There is no such record"), "{complaint}");
+    assert!(
+        complaint.starts_with("There is no signing key with this id; list them to see what there is."),
+        "{complaint}"
+    );
 }

@@ -170,11 +170,32 @@ fn an_empty_person_is_refused_before_anything_is_sent() {
         &["grant", "list", "--user", ""][..],
         &["grant", "revoke-all", "--user", ""],
         &["trusted-issuer", "link", "okta", "00u1", "--user", ""],
+        &["trusted-issuer", "link", "", "00u1", "--user", "ada@example.com"],
     ] {
         let complaint = place.run(&[&["admin"], command, &["--url", &url]].concat());
         assert_eq!(
             complaint.one_line_failure_with(2),
             "a name or id is empty, or made of dots; nothing was sent"
+        );
+    }
+    assert!(listener.accept().is_err(), "somebody was asked");
+}
+
+#[test]
+fn who_is_named_by_neither_id_nor_address_is_refused_before_anything_is_sent() {
+    let place = Place::bare().set("DOORWARD_ADMIN_KEY", "dwk_any");
+    let (listener, url) = nobody();
+    for command in [
+        &["user", "get", "ann"][..],
+        &["user", "disable", "ann"],
+        &["grant", "list", "--user", "ann"],
+        &["grant", "revoke-all", "--user", "ann"],
+        &["trusted-issuer", "link", "okta", "00u1", "--user", "ann"],
+    ] {
+        let complaint = place.run(&[&["admin"], command, &["--url", &url]].concat());
+        assert_eq!(
+            complaint.one_line_failure_with(2),
+            "name a person by id or e-mail address; nothing was sent"
         );
     }
     assert!(listener.accept().is_err(), "somebody was asked");

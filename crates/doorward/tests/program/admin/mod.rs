@@ -1,6 +1,7 @@
 //! `doorward admin`, against a running server.
 
 mod admin_keys;
+mod answers;
 mod assertion_audiences;
 mod audit;
 mod clients;
@@ -39,6 +40,9 @@ fn text(value: &Value, member: &str) -> String {
         .unwrap_or_else(|| panic!("no {member}: {value}"))
         .to_owned()
 }
+
+/// An id that nobody has.
+const NOBODY: &str = "6f1a3c52-7d0e-4b7a-9a35-1f0c2d4e8b96";
 
 /// The line of the contract, word by word.
 const CREATE: [&str; 13] = [

@@ -5,11 +5,9 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::CREATE;
+use super::answers::answers;
+use super::{CREATE, NOBODY};
 use crate::support::{Place, free_port};
-
-/// An id that nobody has.
-const NOBODY: &str = "6f1a3c52-7d0e-4b7a-9a35-1f0c2d4e8b96";
 
 fn exit_code(status: &str) -> i32 {
     match status {
@@ -97,12 +95,13 @@ async fn a_refused_command_says_why_in_one_line() {
         let sentence = refused(&["admin", what, "update", id, name, "A"]);
         assert!(sentence.starts_with("404 There is no "), "{what}: {sentence}");
     }
-    for (what, verb) in [("user", "get"), ("user", "disable"), ("grant", "revoke")] {
-        let sentence = refused(&["admin", what, verb, "nope"]);
-        assert_eq!(
-            sentence, "400 The id in the path is malformed; list the records to see their ids.",
-            "{what} {verb}"
-        );
+    for (words, place) in [
+        (&["grant", "revoke", "nope"][..], "the path"),
+        (&["audit", "list", "--grant", "nope"], "grant"),
+    ] {
+        let sentence = refused(&[&["admin"], words].concat());
+        let expected = format!("400 The id in {place} is malformed; list the records to see their ids.");
+        assert_eq!(sentence, expected);
     }
     assert!(
         refused(&[
@@ -175,7 +174,7 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     let silent = place
         .run(&["admin", "--url", &url, "key", "list"])
         .one_line_failure_with(3);
-    assert!(silent.contains("does not answer"), "{silent}");
+    assert!(silent.contains("has not answered to the end"), "{silent}");
     hangs_up.join().unwrap();
 
     // Or one that does, and is something else.
@@ -195,21 +194,6 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
         format!("{url} answers HTTP 404 and is no admin API of Doorward; correct --url (DOORWARD_ADMIN_URL)");
     assert_eq!(told, expected);
     knows_nothing.join().unwrap();
-}
-
-/// A server that answers one request like this.
-fn answers(status: &'static str, body: &'static str) -> (String, std::thread::JoinHandle<()>) {
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", other.local_addr().unwrap());
-    let thread = std::thread::spawn(move || {
-        let (mut caller, _) = other.accept().unwrap();
-        let _request = caller.read(&mut [0; 4096]).unwrap();
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
-        caller.write_all(answer.as_bytes()).unwrap();
-    });
-    (url, thread)
 }
 
 #[test]
