@@ -123,6 +123,10 @@ pub struct Update {
 }
 
 /// On what terms it is trusted.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 #[derive(Args)]
 struct Terms {
     /// Where its keys are; without it, and without `--jwks`, its metadata says so.
