@@ -73,6 +73,20 @@ async fn only_the_response_type_code_is_supported() {
     }
 }
 
+#[tokio::test]
+async fn a_client_without_the_grant_gets_no_code() {
+    let app = TestApp::new().await;
+    let metadata = json!({
+        "redirect_uris": [REDIRECT], "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"],
+    });
+    app.add_client_with("without", Admin, metadata).await;
+    let request = Authorization::new("without", REDIRECT);
+    for browser in [app.browser(), app.signed_in().await] {
+        let reply = browser.get(&request.path()).await;
+        reply.assert_error_redirect(REDIRECT, "unauthorized_client", Some("xyz"));
+    }
+}
+
 /// [AUTHZ-009]
 #[tokio::test]
 async fn a_parameter_that_comes_twice_is_refused() {

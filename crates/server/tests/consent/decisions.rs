@@ -222,6 +222,27 @@ async fn another_decision_on_the_same_request_gets_no_code() {
     assert_eq!(scene.grants().await, 1);
 }
 
+/// Whether the first answer's code gives refresh tokens is part of the answer.
+#[tokio::test]
+async fn another_answer_about_staying_connected_gets_no_code() {
+    for stays in [true, false] {
+        let scene = scene().await;
+        let brief = scene
+            .form()
+            .await
+            .set("scope", "mcp:read")
+            .add("scope", "mcp:write");
+        let lasting = brief.clone().add("scope", "offline_access");
+        let (first, second) = if stays { (lasting, brief) } else { (brief, lasting) };
+        let first = scene.browser.submit(&first, ALLOW).await;
+        let other = scene.browser.submit(&second, ALLOW).await;
+        assert_eq!(other.status, StatusCode::CONFLICT, "{other:?}");
+        other.assert_error_page();
+        let token = scene.app.redeem(&scene.client_id, &first).await.json();
+        assert_eq!(token.get("refresh_token").is_some(), stays, "{token}");
+    }
+}
+
 #[tokio::test]
 async fn fifty_posts_at_once_give_one_grant() {
     let scene = scene().await;

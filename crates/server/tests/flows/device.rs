@@ -4,7 +4,7 @@ use doorward_store::{ClientSource, EndReason, GrantState};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, RESOURCE, Reply, TestApp, claims};
+use crate::support::{Authorization, Browser, REDIRECT, RESOURCE, Reply, TestApp, claims};
 
 pub const DEVICE: &str = "/oauth/device_authorization";
 pub const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -217,6 +217,26 @@ async fn a_code_that_is_not_good_gives_nothing() {
             .await
             .assert_error("invalid_grant");
     }
+}
+
+/// Both kinds are kept in one place. What an authorization code asks for (`code_verifier`, `redirect_uri`, a key) is asked
+/// for at its own grant alone.
+#[tokio::test]
+async fn an_authorization_code_is_no_device_code() {
+    let app = app().await;
+    let metadata = json!({
+        "client_name": "Both", "redirect_uris": [REDIRECT], "grant_types": ["authorization_code", GRANT],
+    });
+    app.add_client_with("both", ClientSource::Admin, metadata).await;
+    let reply = app
+        .approve(&app.browser(), &Authorization::new("both", REDIRECT))
+        .await;
+    let code = reply.param("code").unwrap();
+    poll_as(&app, "both", &json!({"device_code": code}))
+        .await
+        .assert_error("invalid_grant");
+    let redeemed = app.redeem("both", &reply).await;
+    assert_eq!(redeemed.status, StatusCode::OK, "{redeemed:?}");
 }
 
 /// [DEV-008]

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::device::{app, begin, consent_page, decide, poll, text};
-use crate::support::{EMAIL, TestApp};
+use crate::support::{EMAIL, ISSUER, TestApp};
 
 async fn typed(app: &TestApp, browser: &crate::support::Browser, code: &str) -> crate::support::Reply {
     let _ = app;
@@ -166,6 +166,49 @@ async fn codes_cannot_be_tried_without_end() {
     );
 }
 
+/// [DEV-011] [RATE-007]: whoever has a device of their own must not be free to try for others.
+#[tokio::test]
+async fn a_right_user_code_gives_an_address_no_tries_back() {
+    let app = app().await;
+    for _ in 0..29 {
+        let reply = typed(&app, &app.browser(), "BBBB-BBBB").await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
+    }
+    let device = begin(&app).await;
+    let right = typed(&app, &app.browser(), text(&device, "user_code")).await;
+    assert_eq!(right.status, StatusCode::SEE_OTHER, "{right:?}");
+    let next = typed(&app, &app.browser(), "BBBB-BBBB").await;
+    assert_eq!(next.status, StatusCode::TOO_MANY_REQUESTS, "{next:?}");
+}
+
+/// [DEV-011] [RATE-007]: a /48 has as many addresses as somebody wants to try from.
+#[tokio::test]
+async fn a_network_that_tries_user_codes_has_to_wait() {
+    let app = TestApp::with(|settings| {
+        settings.login.free_attempts = 1;
+        settings.server.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+    })
+    .await;
+    let attempt = async |address: &str| {
+        let browser = app.browser();
+        let page = browser.open("/device").await;
+        let form = page.form("/device").set("user_code", "BBBB-BBBB");
+        let headers = [
+            ("origin", ISSUER),
+            ("sec-fetch-site", "same-origin"),
+            ("x-forwarded-for", address),
+        ];
+        browser.submit_with(&form, None, &headers).await.status
+    };
+    // Six for an address, and sixteen times as many for its network.
+    for index in 0..96 {
+        let status = attempt(&format!("2001:db8:1:{}::1", index % 32)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{index}");
+    }
+    assert_eq!(attempt("2001:db8:1:ff::1").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(attempt("2001:db8:2::1").await, StatusCode::BAD_REQUEST);
+}
+
 /// [DEV-016]
 #[tokio::test]
 async fn a_code_in_the_address_is_a_code_or_nothing() {
@@ -193,16 +236,26 @@ async fn a_code_in_the_address_is_a_code_or_nothing() {
 async fn a_form_of_another_page_does_not_count() {
     let app = app().await;
     let device = begin(&app).await;
-    let form = [("user_code", text(&device, "user_code")), ("csrf_token", "x")];
-    let reply = app.browser().post_pairs("/device", &[], &form).await;
-    assert_eq!(reply.status, StatusCode::FORBIDDEN);
     let browser = app.browser();
     let page = browser.open("/device").await;
     let form = page.form("/device").set("user_code", text(&device, "user_code"));
+    let elsewhere = app.browser();
+    let page = elsewhere.open("/device").await;
+    let others = page.form("/device");
+    for token in ["", "x", others.get("csrf_token").unwrap()] {
+        let reply = browser.submit(&form.clone().set("csrf_token", token), None).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{token}");
+    }
+    let reply = browser.submit(&form.clone().without("csrf_token"), None).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    let reply = app.browser().submit(&form, None).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "no browser");
     let foreign = [
         ("origin", "https://evil.example"),
         ("sec-fetch-site", "cross-site"),
     ];
     let reply = browser.submit_with(&form, None, &foreign).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    let own = browser.submit(&form, None).await;
+    assert_eq!(own.status, StatusCode::SEE_OTHER, "{own:?}");
 }

@@ -4,6 +4,7 @@ use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::device::{self, begin, poll, text};
 use crate::support::{Authorization, EMAIL, REDIRECT, TestApp, claims};
 
 async fn app(policy: Value) -> (TestApp, String) {
@@ -113,6 +114,31 @@ async fn a_resource_can_want_a_recent_sign_in() {
     assert!(page.body.contains("name=\"password\""));
     let page = browser.open(&request.set("max_age", "100000").path()).await;
     assert!(page.body.contains("name=\"decision\""));
+}
+
+/// [RFC 9470 §5]
+#[tokio::test]
+async fn a_device_for_a_resource_that_wants_a_recent_sign_in_gets_one() {
+    let (app, _) = app(json!({"max_auth_age": 300})).await;
+    let metadata = json!({"client_name": "Television", "grant_types": [device::GRANT]});
+    app.add_client_with(device::CLIENT, ClientSource::Admin, metadata)
+        .await;
+    let browser = app.signed_in().await;
+    app.wait(301);
+    let device = begin(&app).await;
+    let page = browser.open("/device").await;
+    let form = page.form("/device").set("user_code", text(&device, "user_code"));
+    let reply = browser.submit(&form, None).await;
+    let page = browser.follow(reply).await;
+    assert!(page.body.contains("name=\"password\""), "{page:?}");
+    let page = browser.sign_in_on(&page, EMAIL).await;
+    browser
+        .submit(&page.form("/consent"), Some(("decision", "allow")))
+        .await;
+    let token = poll(&app, &device).await;
+    assert_eq!(token.status, StatusCode::OK, "{token:?}");
+    let now = app.context.now().seconds();
+    assert_eq!(claims(&token.json())["auth_time"], now);
 }
 
 #[tokio::test]

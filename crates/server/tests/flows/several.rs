@@ -80,6 +80,23 @@ async fn the_person_sees_every_resource_and_is_always_asked() {
     );
 }
 
+#[tokio::test]
+async fn what_was_allowed_on_several_resources_is_not_remembered_for_one() {
+    let (app, client) = app().await;
+    let browser = app.signed_in().await;
+    let together = app.approve(&browser, &request(&client)).await;
+    assert!(together.param("code").is_some(), "{together:?}");
+    for resource in [RESOURCE, MAIL] {
+        let alone = Authorization::new(&client, REDIRECT).set("resource", resource);
+        let silent = alone.clone().set("prompt", "none").path();
+        let reply = browser.get(&silent).await;
+        reply.assert_error_redirect(REDIRECT, "consent_required", Some("xyz"));
+        app.approve(&browser, &alone).await;
+        let reply = browser.open(&silent).await;
+        assert!(reply.param("code").is_some(), "{reply:?}");
+    }
+}
+
 /// [REF-019]: narrowing holds for one token; what was not authorized is refused and nothing is used up.
 #[tokio::test]
 async fn a_token_can_be_for_some_of_them() {

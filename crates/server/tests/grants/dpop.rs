@@ -1,16 +1,20 @@
 //! Bound tokens at the token endpoint (RFC 9449): the catalogue's section DPOP as far as it is about the server.
 
-use doorward_jose::{Algorithm, SigningKey};
+use doorward_jose::{Algorithm, SigningKey, sign};
 use doorward_oauth::dpop::ProofRules;
 use doorward_store::{ClientSource, GrantState};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::machine::{
-    Machine, access_token, app, app_with, assertion, assertion_claims, key, machine, own_by_assertion, proof,
-    proof_with, set_policy, sign_proof, signing_machine, statuses,
+    ACCESS_TOKEN, EXCHANGE, Machine, SEARCH, access_token, admin, app, app_with, assertion, assertion_claims,
+    key, machine, own_by_assertion, proof, proof_with, set_policy, sign_proof, signing_machine, statuses,
 };
-use crate::support::{Authorization, ISSUER, REDIRECT, Reply, TestApp, VERIFIER, claims};
+use crate::support::{Authorization, ISSUER, REDIRECT, RESOURCE, Reply, TestApp, VERIFIER, claims};
+use crate::trusted::{JWT_BEARER_GRANT, provider};
+use crate::vouching::{AUDIENCES, CHAT, ID_JAG, OTHER};
+
+const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// DPOP-001, with every advertised algorithm; DPOP-030: introspection shows the key.
 #[tokio::test]
@@ -228,6 +232,167 @@ async fn where_bound_tokens_are_demanded_no_other_is_given() {
         .await
         .assert_error("invalid_dpop_proof");
     access_token(&redeem(&app, &client_id, &code, Some(&proof(&app, &key))).await);
+}
+
+/// DPOP-027 for refresh tokens, which are bound to no key where the client authenticates itself.
+#[tokio::test]
+async fn where_bound_tokens_are_demanded_no_refresh_gives_another() {
+    for of_client in [true, false] {
+        let app = app().await;
+        let changes = json!({"grant_types": ["authorization_code", "refresh_token"], "redirect_uris": [REDIRECT],
+            "token_endpoint_auth_method": "client_secret_post"});
+        let machine = machine(&app, changes).await;
+        let form = code_of(&app, &machine, "mcp:read offline_access").await;
+        let first = refresh_token(&machine.token(&app, &pairs(&form), &[]).await);
+        let reply = refresh(&app, &machine.credentials(), &first, None).await;
+        let token = refresh_token(&reply);
+        assert_eq!(reply.json()["token_type"], "Bearer");
+
+        demand_keys(&app, &machine, of_client).await;
+        refresh(&app, &machine.credentials(), &token, None)
+            .await
+            .assert_error("invalid_dpop_proof");
+        let form = [("grant_type", "refresh_token"), ("refresh_token", &*token)];
+        let reply = by(&machine, &app, &form, &key(Algorithm::Es256)).await;
+        access_token(&reply);
+        assert_eq!(reply.json()["token_type"], "DPoP");
+    }
+}
+
+/// DPOP-027 for the other grants. What was refused is not used up: it is good with a proof.
+#[tokio::test]
+async fn every_grant_asks_for_a_key_where_one_is_demanded() {
+    for of_client in [true, false] {
+        let app = app().await;
+        let changes = json!({"grant_types": ["authorization_code", DEVICE, JWT_BEARER_GRANT, EXCHANGE],
+            "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post"});
+        let machine = machine(&app, changes).await;
+        let requests = requests_for_a_person(&app, &machine).await;
+        demand_keys(&app, &machine, of_client).await;
+        for (name, form) in &requests {
+            // The resource of an ID-JAG is another server's.
+            if *name == "to another server" && !of_client {
+                continue;
+            }
+            let refused = machine.token(&app, &pairs(form), &[]).await;
+            let error = &refused.json()["error"];
+            assert_eq!(error, "invalid_dpop_proof", "{name}, {of_client}: {refused:?}");
+            let given = by(&machine, &app, &pairs(form), &key(Algorithm::Es256)).await;
+            assert_eq!(given.status, StatusCode::OK, "{name}, {of_client}: {given:?}");
+        }
+    }
+}
+
+/// From now on the client has to bind its tokens, or everybody those for a resource.
+async fn demand_keys(app: &TestApp, machine: &Machine, of_client: bool) {
+    if of_client {
+        let path = format!("/admin/clients/{}", machine.client_id);
+        let reply = admin(app, "PATCH", &path, json!({"dpop_bound_access_tokens": true})).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        return;
+    }
+    let policy = json!({"exchange_clients": [machine.client_id], "dpop_bound_access_tokens_required": true});
+    for slug in ["mcp", "search"] {
+        set_policy(app, slug, policy.clone()).await;
+    }
+}
+
+type Fields = Vec<(&'static str, String)>;
+
+fn pairs(form: &Fields) -> Vec<(&str, &str)> {
+    form.iter().map(|(name, value)| (*name, &**value)).collect()
+}
+
+/// The form that redeems a code which a person has allowed.
+async fn code_of(app: &TestApp, machine: &Machine, scope: &str) -> Fields {
+    let request = Authorization::new(&machine.client_id, REDIRECT).set("scope", scope);
+    let code = app.approve(&app.browser(), &request).await.param("code").unwrap();
+    vec![
+        ("grant_type", "authorization_code".to_owned()),
+        ("code", code),
+        ("code_verifier", VERIFIER.to_owned()),
+    ]
+}
+
+/// The form that redeems a device code which a person has allowed.
+async fn device_code_of(app: &TestApp, machine: &Machine) -> Fields {
+    let form = [
+        machine.credentials(),
+        vec![("scope", "mcp:read"), ("resource", RESOURCE)],
+    ]
+    .concat();
+    let device = app
+        .browser()
+        .post_pairs("/oauth/device_authorization", &[], &form)
+        .await
+        .json();
+    let browser = app.signed_in().await;
+    let page = browser.open("/device").await;
+    let typed = page
+        .form("/device")
+        .set("user_code", device["user_code"].as_str().unwrap());
+    let reply = browser.submit(&typed, None).await;
+    let page = browser.follow(reply).await;
+    browser
+        .submit(&page.form("/consent"), Some(("decision", "allow")))
+        .await;
+    let code = device["device_code"].as_str().unwrap();
+    vec![
+        ("grant_type", DEVICE.to_owned()),
+        ("device_code", code.to_owned()),
+    ]
+}
+
+/// What a client that has these grants asks for, with nothing that is bound to a key.
+async fn requests_for_a_person(app: &TestApp, machine: &Machine) -> Vec<(&'static str, Fields)> {
+    let exchange_clients = json!({"exchange_clients": [machine.client_id]});
+    set_policy(app, "search", exchange_clients).await;
+    let rule =
+        json!({"name": "chat", "client_ids": [machine.client_id], "resource": CHAT, "scope": "chat.read"});
+    let body = json!({"slug": "chat", "issuer": OTHER, "rules": [rule]});
+    let reply = admin(app, "POST", AUDIENCES, body).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+    let idp = provider(app, json!({"id_token_clients": {&machine.client_id: "0oa1"}})).await;
+    let now = app.context.now().seconds();
+    let id_token = json!({"iss": idp.issuer, "sub": "00u1", "aud": "0oa1", "iat": now, "exp": now + 300});
+    let id_token = sign(&idp.key, "JWT", &id_token).unwrap();
+    let code = code_of(app, machine, "mcp:read").await;
+    let token = access_token(&machine.token(app, &pairs(&code), &[]).await);
+
+    let exchange = |subject: &str, subject_type: &str, more: &[(&'static str, &str)]| {
+        let mut form = vec![
+            ("grant_type", EXCHANGE.to_owned()),
+            ("subject_token", subject.to_owned()),
+            ("subject_token_type", subject_type.to_owned()),
+        ];
+        form.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        form
+    };
+    let to_chat = [
+        ("requested_token_type", ID_JAG),
+        ("audience", OTHER),
+        ("resource", CHAT),
+    ];
+    let id_token_type = "urn:ietf:params:oauth:token-type:id_token";
+    vec![
+        ("device code", device_code_of(app, machine).await),
+        (
+            "ID-JAG",
+            vec![
+                ("grant_type", JWT_BEARER_GRANT.to_owned()),
+                ("assertion", idp.jag(app, machine, json!({}))),
+            ],
+        ),
+        (
+            "ID token",
+            exchange(&id_token, id_token_type, &[("resource", RESOURCE)]),
+        ),
+        (
+            "exchange",
+            exchange(&token, ACCESS_TOKEN, &[("resource", SEARCH)]),
+        ),
+        ("to another server", exchange(&token, ACCESS_TOKEN, &to_chat)),
+    ]
 }
 
 async fn redeem(app: &TestApp, client_id: &str, code: &str, proof: Option<&str>) -> Reply {

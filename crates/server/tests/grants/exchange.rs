@@ -387,6 +387,33 @@ async fn an_actor_token_may_only_say_what_the_authentication_says() {
         claims(&reply.json())["act"],
         json!({"sub": scene.agent.client_id})
     );
+
+    let chained = scene.exchange(&[("subject_token", &own)]).await;
+    let chain = claims(&chained.json());
+    let agent = json!(scene.agent.client_id);
+    assert_eq!((&chain["sub"], &chain["client_id"]), (&agent, &agent));
+    assert_eq!(chain["act"], json!({"sub": agent}));
+    let chained = access_token(&chained);
+    scene
+        .exchange(&[("actor_token", &chained), typed])
+        .await
+        .assert_error("invalid_request");
+    scene
+        .exchange(&[("subject_token", &own), ("actor_token", &own), typed])
+        .await
+        .assert_error("invalid_request");
+
+    let (bound_to, other) = (key(Algorithm::Es256), key(Algorithm::Es256));
+    let bound = access_token(&scene.agent.own(app, &[("dpop", &proof(app, &bound_to))]).await);
+    let with_bound = [("actor_token", &*bound), typed];
+    scene.exchange(&with_bound).await.assert_error("invalid_request");
+    let by = async |key| {
+        let headers = [("dpop", &*proof(app, key))];
+        let agent = &scene.agent;
+        agent.exchange(app, scene.subject(), &with_bound, &headers).await
+    };
+    by(&other).await.assert_error("invalid_request");
+    access_token(&by(&bound_to).await);
 }
 
 /// TX-021, DPOP-030.

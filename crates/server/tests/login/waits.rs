@@ -91,6 +91,32 @@ async fn an_attack_does_not_keep_the_owner_out_of_a_known_browser() {
     );
 }
 
+/// [RATE-001]: whoever has an account must not be free to try all others.
+#[tokio::test]
+async fn a_known_browser_is_known_for_its_own_person_alone() {
+    let app = TestApp::new().await;
+    let eve = "eve@example.com";
+    app.add_user(eve).await;
+    let browser = app.browser();
+    try_password(&browser, eve, PASSWORD).await;
+    let page = browser.get("/logout").await;
+    browser.submit(&page.form("/logout"), None).await;
+
+    for email in [EMAIL, eve] {
+        for _ in 0..6 {
+            try_password(&app.browser(), email, "wrong").await;
+        }
+    }
+    assert_eq!(
+        try_password(&browser, EMAIL, PASSWORD).await.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    assert_eq!(
+        try_password(&browser, eve, PASSWORD).await.status,
+        StatusCode::SEE_OTHER
+    );
+}
+
 /// [RATE-001]
 #[tokio::test]
 async fn an_address_that_tries_many_accounts_has_to_wait() {
