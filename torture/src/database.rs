@@ -47,14 +47,14 @@ impl Database {
     }
 
     fn create(cluster: Cluster, settings: &str) -> anyhow::Result<Self> {
-        let database = Self::begin(cluster, settings)?;
+        let database = Self::begin(cluster, settings);
         let create = format!("CREATE DATABASE {NAME}");
         let mut psql = Command::new(database.cluster.binaries.join("psql"));
         run(psql.args(["-q", "-d", &database.url_of("postgres"), "-c", &create]))?;
         Ok(database)
     }
 
-    fn begin(mut cluster: Cluster, settings: &str) -> anyhow::Result<Self> {
+    fn begin(mut cluster: Cluster, settings: &str) -> Self {
         let address = free_address();
         let listen = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n{settings}\n",
@@ -63,7 +63,7 @@ impl Database {
         );
         cluster.configure("postgresql.conf", &listen);
         cluster.run();
-        Ok(Self { cluster, address })
+        Self { cluster, address }
     }
 
     /// What the nodes are told.
@@ -161,7 +161,7 @@ impl Database {
         let mut copy = unprivileged(&cluster.binaries.join("pg_basebackup"));
         copy.args(["-R", "--no-sync", "--checkpoint=fast", "-d", &source, "-D"]);
         run(copy.arg(&data))?;
-        let standby = Self::begin(cluster, "hot_standby = on")?;
+        let standby = Self::begin(cluster, "hot_standby = on");
         let client = self.connect().await?;
         client
             .batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")

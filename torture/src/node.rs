@@ -49,8 +49,8 @@ impl Node {
         number: usize,
         host: &HeaderValue,
         environment: Vec<(String, String)>,
-    ) -> anyhow::Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             program: program.to_owned(),
             folder: folder.to_owned(),
             environment,
@@ -60,7 +60,7 @@ impl Node {
             host: host.clone(),
             log: folder.join(format!("node{number}.log")),
             child: None,
-        })
+        }
     }
 
     /// From its next start it is this program.

@@ -127,7 +127,7 @@ impl Site {
     /// Adds so many nodes and starts them, one after the other.
     pub async fn add_nodes(&mut self, number: usize) -> anyhow::Result<()> {
         for _ in 0..number {
-            let mut node = self.prepare()?;
+            let mut node = self.prepare();
             node.start().await?;
             self.nodes.push(node);
         }
@@ -135,7 +135,7 @@ impl Site {
     }
 
     /// A node that is not started, nor one of this site's.
-    pub fn prepare(&self) -> anyhow::Result<Node> {
+    pub fn prepare(&self) -> Node {
         let environment = self.environment.clone();
         Node::new(
             &self.program,

@@ -32,7 +32,7 @@ pub(super) async fn unset(plan: Plan) -> anyhow::Result<Tally> {
     let mut site = Site::new(&plan.program, Engine::Sqlite)?;
     let clock = Clock::new(&site)?;
     clock.set(10 - true_time())?;
-    let mut node = site.prepare()?;
+    let mut node = site.prepare();
     clock.give_to(&mut node)?;
     let Err(refused) = node.start().await else {
         bail!("the server starts in 1970");
@@ -48,7 +48,7 @@ async fn jump(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Ta
     let mut site = Site::new(&plan.program, engine)?;
     let clock = Clock::new(&site)?;
     for number in 0..nodes {
-        let mut node = site.prepare()?;
+        let mut node = site.prepare();
         if number == 0 {
             clock.give_to(&mut node)?;
         }

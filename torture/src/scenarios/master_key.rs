@@ -53,7 +53,7 @@ pub(super) async fn change(mut plan: Plan) -> anyhow::Result<Tally> {
         node.set(OTHER_MASTER_KEY, &old);
     };
     // Before the nodes that are started next do it themselves.
-    let mut machine = site.prepare()?;
+    let mut machine = site.prepare();
     swap(&mut machine);
     die_in_the_middle(&mut site, &machine).await?;
     let rest = reseal(&machine)?;

@@ -38,7 +38,7 @@ pub(super) async fn flows(plan: Plan) -> anyhow::Result<Tally> {
 pub(super) async fn start_together(plan: Plan) -> anyhow::Result<Tally> {
     let mut site = Site::new(&plan.program, Engine::Postgres)?;
     for _ in 0..8 {
-        let mut node = site.prepare()?;
+        let mut node = site.prepare();
         node.spawn()?;
         site.nodes.push(node);
     }

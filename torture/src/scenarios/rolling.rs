@@ -72,7 +72,7 @@ async fn up_and_back(plan: &mut Plan) -> anyhow::Result<(Site, Load)> {
     site.name("auth.example.com");
     site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", SHUTDOWN_DELAY);
     for _ in 0..3 {
-        let mut node = site.prepare()?;
+        let mut node = site.prepare();
         node.go_back(&old);
         node.start().await?;
         site.nodes.push(node);
@@ -120,7 +120,7 @@ pub(super) async fn keys(mut plan: Plan) -> anyhow::Result<Tally> {
     site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", SHUTDOWN_DELAY);
     let clock = Clock::new(&site)?;
     for _ in 0..3 {
-        let mut node = site.prepare()?;
+        let mut node = site.prepare();
         clock.give_to(&mut node)?;
         node.start().await?;
         site.nodes.push(node);
