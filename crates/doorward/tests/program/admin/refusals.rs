@@ -284,7 +284,7 @@ fn an_update_of_nothing_is_refused_before_anything_is_sent() {
     insta::assert_snapshot!(refused("resource"), @"nothing to change, and nothing was sent: give at least one of --display-name, --scopes, --add-scope, --remove-scope, --on-request, --by-default, --require-dpop, --exchange-client, --access-ttl, --refresh-idle-ttl, --refresh-absolute-ttl, --max-auth-age, --person-claim, --no-person-claims, --claim, --no-claims");
     insta::assert_snapshot!(refused("client"), @"nothing to change, and nothing was sent: give at least one of --name, --redirect-uri, --scope, --jwks, --jwks-uri, --require-dpop, --require-par, --disabled");
     insta::assert_snapshot!(refused("user"), @"nothing to change, and nothing was sent: give at least one of --email, --name, --password");
-    insta::assert_snapshot!(refused("trusted-issuer"), @"nothing to change, and nothing was sent: give at least one of --jwks-uri, --jwks, --algorithm, --audience, --no-audiences, --max-lifetime, --single-use, --public-clients, --provision, --id-token-client, --no-id-token-clients, --rule, --no-rules");
+    insta::assert_snapshot!(refused("trusted-issuer"), @"nothing to change, and nothing was sent: give at least one of --jwks-uri, --jwks, --no-jwks, --algorithm, --audience, --no-audiences, --max-lifetime, --single-use, --public-clients, --provision, --id-token-client, --no-id-token-clients, --rule, --no-rules");
     insta::assert_snapshot!(refused("assertion-audience"), @"nothing to change, and nothing was sent: give at least one of --lifetime, --person-claim, --no-person-claims, --client-name, --no-client-names, --rule, --no-rules");
     let nothing = ["admin", "user", "update", "a", "--url", &url, "--json"];
     let told = place.run(&nothing).json_failure_with(2);
