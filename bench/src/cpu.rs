@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::io::Errno;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,6 +15,13 @@ const TICKS_PER_SECOND: u64 = 100;
 /// The user and system time of a process, its threads, and of every process that it started, ended ones included once
 /// they were waited for. Counted in ticks of 10 ms.
 pub fn of_tree(root: u32) -> anyhow::Result<Duration> {
+    let tree = tree(root)?;
+    let ticks: u64 = tree.values().map(|process| process.ticks).sum();
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// A process and every process that it started and that runs.
+fn tree(root: u32) -> anyhow::Result<HashMap<u32, Process>> {
     let mut processes = HashMap::new();
     for entry in fs::read_dir("/proc").context("cannot read /proc")? {
         let name = entry?.file_name();
@@ -27,14 +35,14 @@ pub fn of_tree(root: u32) -> anyhow::Result<Duration> {
         }
     }
     anyhow::ensure!(processes.contains_key(&root), "process {root} has ended");
-    let mut ticks = 0;
-    let mut tree = vec![root];
-    while let Some(id) = tree.pop() {
-        ticks += processes.get(&id).map_or(0, |process| process.ticks);
+    let mut tree = HashMap::new();
+    let mut found = vec![root];
+    while let Some(id) = found.pop() {
+        tree.extend(processes.remove_entry(&id));
         let children = processes.iter().filter(|(_, process)| process.parent == id);
-        tree.extend(children.map(|(child, _)| *child));
+        found.extend(children.map(|(child, _)| *child));
     }
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    Ok(tree)
 }
 
 /// What `/proc/PID/stat` says about a process.
@@ -123,15 +131,41 @@ impl OwnCore {
         Ok(Self(Some(first)))
     }
 
-    /// Gives it to a process that was started just now, before it has more threads than one.
+    /// Gives it to a process and to every process that it started, with all of their threads. What they start later has it too.
     pub fn give_to(self, process: u32) -> anyhow::Result<()> {
         let Some(core) = self.0 else {
             return Ok(());
         };
-        let process = i32::try_from(process).ok().and_then(Pid::from_raw);
         let mut own = CpuSet::new();
         own.set(core);
-        Ok(sched_setaffinity(Some(process.context("no process")?), &own)?)
+        for id in tree(process)?.into_keys() {
+            let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else {
+                continue;
+            };
+            for thread in threads {
+                let thread = thread?.file_name();
+                let thread = thread
+                    .to_str()
+                    .and_then(|id| id.parse().ok())
+                    .and_then(Pid::from_raw);
+                match sched_setaffinity(Some(thread.context("no thread")?), &own) {
+                    // It ended meanwhile.
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The calling thread may use it again.
+    pub fn take_back(self) -> anyhow::Result<()> {
+        let Some(core) = self.0 else {
+            return Ok(());
+        };
+        let mut all = sched_getaffinity(None)?;
+        all.set(core);
+        Ok(sched_setaffinity(None, &all)?)
     }
 }
 
@@ -172,6 +206,34 @@ mod tests {
         let id = shell.id();
         shell.wait().unwrap();
         assert!(of_tree(id).is_err(), "an ended process has no time");
+    }
+
+    #[test]
+    fn a_core_is_given_to_a_process_and_what_it_started_and_taken_back() {
+        let before = sched_getaffinity(None).unwrap();
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "exec 3<&0; cat <&3 & cat"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while tree(shell.id()).unwrap().len() < 3 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let core = OwnCore::leave().unwrap();
+        core.give_to(shell.id()).unwrap();
+        if core.0.is_some() {
+            let mine = sched_getaffinity(None).unwrap();
+            assert_eq!(mine.count() + 1, before.count());
+            for id in tree(shell.id()).unwrap().into_keys() {
+                let theirs = sched_getaffinity(Pid::from_raw(id.try_into().unwrap())).unwrap();
+                assert_eq!(theirs.count(), 1);
+                assert!((0..CpuSet::MAX_CPU).all(|core| !(theirs.is_set(core) && mine.is_set(core))));
+            }
+        }
+        core.take_back().unwrap();
+        assert_eq!(sched_getaffinity(None).unwrap(), before);
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
     }
 
     #[test]

@@ -50,7 +50,14 @@ const FULL: Effort = Effort {
     checks: 3,
     seconds: "1.0",
     calls: &[],
-    load: &["--rounds", "5", "--grants", "1000,100000,10000000"],
+    load: &[
+        "--rounds",
+        "5",
+        "--requests",
+        "8000",
+        "--grants",
+        "1000,100000,10000000",
+    ],
 };
 
 const QUICK: Effort = Effort {
@@ -97,7 +104,7 @@ pub(crate) fn run(only: &[Stage], quick: bool, built: Option<&Path>) -> Result<(
             stage.title(),
             watch.elapsed().as_secs()
         ));
-        let text = stage.measure(&programs, &effort).unwrap_or_else(|error| {
+        let text = stage.measure(&programs, &effort, &home).unwrap_or_else(|error| {
             failed.push(stage.title());
             format!("Failed: {error:#}")
         });
@@ -130,7 +137,7 @@ impl Stage {
         }
     }
 
-    fn measure(self, programs: &Programs, effort: &Effort) -> Result<String> {
+    fn measure(self, programs: &Programs, effort: &Effort, home: &Path) -> Result<String> {
         match self {
             Self::Checks => {
                 let mut rounds = Vec::new();
@@ -146,8 +153,13 @@ impl Stage {
                 report::checks(&rounds)
             }
             Self::Calls => report::calls(&answer(programs.calls()?.args(effort.calls))?),
-            // It prints a part of the report, and to the terminal where it is.
-            Self::Server => said(programs.load().args(effort.load)),
+            // It prints a part of the report, and to the terminal where it is. Every figure's spread is in the file.
+            Self::Server => {
+                let mut command = programs.load();
+                command.args(effort.load);
+                command.arg("--json-to").arg(home.join("server.json"));
+                said(&mut command)
+            }
         }
     }
 }

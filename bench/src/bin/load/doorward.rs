@@ -82,6 +82,7 @@ fn offers(client_id: &str, authorize: String, machine: HeaderValue, resource_ser
             authorization: Some(resource_server),
             ..Call::new("/oauth/introspect", &[])
         }),
+        remembers_tokens: true,
         ..Offers::default()
     }
 }

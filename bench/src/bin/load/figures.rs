@@ -90,16 +90,6 @@ impl Figures {
         })
     }
 
-    /// The highest rate of a second that any number of connections reached.
-    pub fn highest_rate(&self, subject: &str, scenario: Scenario) -> Option<f64> {
-        let rows = self.rows();
-        let rates = rows
-            .iter()
-            .filter(|row| (row.subject, row.scenario) == (subject, scenario))
-            .map(|row| row.over(Measurement::per_second).median);
-        rates.max_by(f64::total_cmp)
-    }
-
     fn limit(&self, round: &Measurement) -> Option<&Limit> {
         // The round that warms up is number 0 and is not kept.
         self.limits.get(round.round.checked_sub(1)?)
@@ -271,7 +261,5 @@ pub mod tests {
         assert_eq!(figures.beside_floor(&refresh), None);
         assert_eq!(figures.beside_other(&refresh, Scenario::Metadata), None);
         assert!(figures.row("ours", Scenario::Refresh, 64).is_none());
-        assert_eq!(figures.highest_rate("ours", Scenario::Refresh), Some(1000.0));
-        assert_eq!(figures.highest_rate("ours", Scenario::Metadata), None);
     }
 }

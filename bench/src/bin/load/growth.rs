@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::doorward;
-use crate::measure::{Measurement, closed_loop};
+use crate::measure::Measurement;
 use crate::postgres::Cluster;
 use crate::process::Process;
 use crate::rounds::{Plan, progress};
@@ -51,8 +51,7 @@ pub async fn measure(
         for ((_, _, subject), measurements) in &mut servers {
             for scenario in SCENARIOS {
                 plan.supply(subject, scenario).await?;
-                let limits = plan.limits(scenario);
-                let measured = closed_loop(subject, scenario, CONCURRENCY, limits, round).await?;
+                let measured = plan.measure(subject, scenario, CONCURRENCY, round).await?;
                 if round > 0 {
                     measurements.push(measured);
                 }

@@ -41,7 +41,7 @@ mod world;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use clap::Parser;
 
 use crate::peers::Peer;
@@ -78,7 +78,8 @@ struct Arguments {
     /// Kinds of requests; all by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
-    /// The part of the highest rate at which waiting is measured (open loop); 0 leaves it out.
+    /// The part of the highest rate at which waiting is measured (open loop, with a core for the server and the others for the
+    /// client); 0 leaves it out.
     #[arg(long, default_value_t = 0.7)]
     part: f64,
     /// Numbers of grants at which requests are measured besides; none by default.
@@ -96,6 +97,9 @@ struct Arguments {
     /// Prints JSON instead of tables.
     #[arg(long)]
     json: bool,
+    /// Writes the JSON to this file besides.
+    #[arg(long, value_name = "FILE")]
+    json_to: Option<PathBuf>,
     /// Serves what costs least, for this program itself.
     #[arg(long, hide = true, value_name = "PORT")]
     floor_server: Option<u16>,
@@ -110,6 +114,10 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let report = runtime.block_on(run::all(&arguments))?;
+    if let Some(file) = &arguments.json_to {
+        std::fs::write(file, format!("{:#}\n", report.to_json()))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
     if arguments.json {
         println!("{:#}", report.to_json());
     } else {

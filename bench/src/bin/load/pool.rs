@@ -31,6 +31,12 @@ impl<T> Pool<T> {
         Some(self.take_with_age(&mut self.items())?.1)
     }
 
+    /// The last that was put, if it is good.
+    pub fn take_newest(&self) -> Option<T> {
+        let (since, item) = self.items().pop_back()?;
+        (since.elapsed() < self.good_for).then_some(item)
+    }
+
     /// Puts one to the back.
     pub fn put(&self, item: T) {
         let mut items = self.items();
@@ -98,6 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_is_what_was_put_last() {
+        let pool = Pool::new(3, Duration::from_mins(1));
+        for item in [1, 2, 3] {
+            pool.put(item);
+        }
+        assert_eq!(
+            (pool.take_newest(), pool.take(), pool.len()),
+            (Some(3), Some(1), 1)
+        );
+    }
+
+    #[test]
     fn a_few_come_again_and_again() {
         let pool = Pool::new(3, Duration::from_mins(1));
         assert_eq!(pool.one_of_the_first(2), None);
@@ -114,5 +132,7 @@ mod tests {
         let pool = Pool::new(2, Duration::ZERO);
         pool.put(1);
         assert_eq!((pool.len(), pool.next(), pool.take()), (0, None, None));
+        pool.put(1);
+        assert_eq!(pool.take_newest(), None);
     }
 }

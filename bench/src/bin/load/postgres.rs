@@ -72,8 +72,13 @@ impl Cluster {
 
     /// The processor time of the server, all its processes together.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
+        cpu::of_tree(self.process()?)
+    }
+
+    /// The process that started all of its processes.
+    pub fn process(&self) -> anyhow::Result<u32> {
         let keeper = self.server.keeper.as_ref().context("the server does not run")?;
-        cpu::of_tree(keeper.id())
+        Ok(keeper.id())
     }
 
     /// A new database.

@@ -64,7 +64,7 @@ impl Report {
             .filter(|open| open.row.rounds.iter().all(|round| round.role == Role::Ours));
         for open in ours {
             let (name, ratio) = open.tail();
-            let mut aim = Aim::at_most(name, "p99 ≤ 5 times p50", 5.0, ratio.median);
+            let mut aim = Aim::at_most(name, "p99 ≤ 5 times p50", 5.0, ratio);
             // In a line that grows everybody waits about as long: that says nothing.
             if !open.keeps_up() {
                 (aim.found, aim.reached) = ("did not keep up".to_owned(), false);
@@ -75,15 +75,16 @@ impl Report {
             for (scenario, costs) in growth_costs(sizes) {
                 let what = format!("{scenario}, {}, as grants grow", engine.subject());
                 aims.extend(
-                    aims::slope(&costs).map(|slope| Aim::at_most(what, "≤ 0.15 between sizes", 0.15, slope)),
+                    aims::slope(&costs)
+                        .map(|slope| Aim::at_most(what, "≤ 0.15 between sizes", 0.15, Spread::of([slope]))),
                 );
             }
         }
         for idle in &self.idle {
             let engine = idle.engine.subject();
-            let start = milliseconds(&idle.first_starts).median;
-            let resident = megabytes(idle.before.resident);
-            let later = milliseconds(&idle.later_starts).median;
+            let start = milliseconds(&idle.first_starts);
+            let resident = Spread::of([megabytes(idle.before.resident)]);
+            let later = milliseconds(&idle.later_starts);
             aims.extend([
                 Aim::at_most(format!("memory, idle, MB, {engine}"), "≤ 25", 25.0, resident),
                 Aim::at_most(format!("start to ready, ms, {engine}"), "≤ 80", 80.0, later),
@@ -96,7 +97,8 @@ impl Report {
             ]);
         }
         if let Some(bytes) = self.machine["doorward_bytes"].as_f64() {
-            aims.push(Aim::at_most("program file, MB", "≤ 30", 30.0, bytes / 1e6));
+            let size = Spread::of([bytes / 1e6]);
+            aims.push(Aim::at_most("program file, MB", "≤ 30", 30.0, size));
         }
         aims
     }

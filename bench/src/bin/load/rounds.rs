@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
+use doorward_bench::cpu::OwnCore;
 use doorward_bench::floor::{self, Rate, RawDatabase};
 
 use crate::measure::{Limits, Measurement, closed_loop, open_loop};
@@ -54,6 +55,15 @@ impl Plan {
         Limits {
             requests: self.requests * scenario.weight(),
             time: self.time,
+        }
+    }
+
+    /// What is sent first and not measured: the server was not at work the moment before, and others emptied the caches.
+    fn warm_up(&self, scenario: Scenario) -> Limits {
+        let Limits { requests, time } = self.limits(scenario);
+        Limits {
+            requests: requests.div_ceil(4),
+            time: time / 4,
         }
     }
 
@@ -114,19 +124,48 @@ impl Plan {
         let mut measurements = Vec::new();
         for scenario in subject.scenarios(&self.scenarios) {
             self.supply(subject, scenario).await?;
-            let limits = self.limits(scenario);
-            measurements.push(closed_loop(subject, scenario, concurrency, limits, round).await?);
+            measurements.push(self.measure(subject, scenario, concurrency, round).await?);
         }
         Ok(measurements)
     }
 
-    /// At this part of the highest rate that was measured: what waiting comes to on a server that is busy, not full.
+    /// One kind, whose supply is there.
+    pub async fn measure(
+        &self,
+        subject: &Subject,
+        scenario: Scenario,
+        concurrency: usize,
+        round: usize,
+    ) -> anyhow::Result<Measurement> {
+        let warm = closed_loop(subject, scenario, concurrency, self.warm_up(scenario), round).await?;
+        let mut measured = closed_loop(subject, scenario, concurrency, self.limits(scenario), round).await?;
+        measured.errors += warm.errors;
+        measured.first_error = warm.first_error.or(measured.first_error);
+        Ok(measured)
+    }
+
+    /// At this part of the highest rate: what waiting comes to on a server that is busy, not full. Each server, with its
+    /// database, has one core, and the client the others: who waits for the client's turn does not wait for the server.
     pub async fn at_part(
         &self,
-        subjects: &[Subject],
-        highest: &[(&'static str, Scenario, f64)],
+        wanted: &[(&Subject, Scenario)],
         part: f64,
     ) -> anyhow::Result<Vec<(Measurement, f64)>> {
+        progress("open loop, the highest rates");
+        let core = OwnCore::leave()?;
+        for (subject, _) in wanted {
+            core.give_to(subject.process)?;
+            if let Some(database) = &subject.database {
+                core.give_to(database.process()?)?;
+            }
+        }
+        let connections = self.concurrency.iter().copied().max().unwrap_or(64);
+        let mut rates = Vec::new();
+        for (subject, scenario) in wanted {
+            self.supply(subject, *scenario).await?;
+            let highest = self.measure(subject, *scenario, connections, 0).await?;
+            rates.push(highest.per_second() * part);
+        }
         let mut measurements = Vec::new();
         // Waiting needs more time than throughput: a p99 of a thousand requests hangs on ten of them.
         let limits = Limits {
@@ -135,18 +174,13 @@ impl Plan {
         };
         for round in 1..=self.rounds {
             progress(&format!("open loop, round {round} of {}", self.rounds));
-            for (name, scenario, rate) in highest {
-                let subject = subjects
-                    .iter()
-                    .find(|subject| subject.name == *name)
-                    .context("a server without a name")?;
+            for ((subject, scenario), rate) in wanted.iter().zip(&rates) {
                 self.supply(subject, *scenario).await?;
-                let connections = self.concurrency.iter().copied().max().unwrap_or(64);
-                let rate = rate * part;
-                let measured = open_loop(subject, *scenario, connections, rate, limits, round).await?;
-                measurements.push((measured, rate));
+                let measured = open_loop(subject, *scenario, connections, *rate, limits, round).await?;
+                measurements.push((measured, *rate));
             }
         }
+        core.take_back()?;
         Ok(measurements)
     }
 
@@ -154,13 +188,12 @@ impl Plan {
     /// sent before.
     pub async fn supply(&self, subject: &Subject, scenario: Scenario) -> anyhow::Result<()> {
         self.make(subject, scenario).await?;
-        let requests = scenario.rehearsal();
-        if requests > 0 {
+        if let Some((rehearsed, requests)) = scenario.rehearsal() {
             let limits = Limits {
                 requests,
-                time: self.time.max(Duration::from_secs(5)),
+                time: self.patience(subject),
             };
-            let sent = closed_loop(subject, scenario, 16, limits, 0).await?;
+            let sent = closed_loop(subject, rehearsed, 16, limits, 0).await?;
             let first = sent.first_error.unwrap_or_default();
             ensure!(
                 subject.role == Role::Peer || sent.errors == 0,
@@ -172,27 +205,31 @@ impl Plan {
         Ok(())
     }
 
+    /// How long making and rehearsing may take. A slow peer goes on with what there is; ours must not run out of it.
+    fn patience(&self, subject: &Subject) -> Duration {
+        self.time.max(match subject.role {
+            Role::Peer => Duration::from_secs(5),
+            _ => Duration::from_mins(2),
+        })
+    }
+
     async fn make(&self, subject: &Subject, scenario: Scenario) -> anyhow::Result<()> {
         let Some((maker, there)) = scenario.supply(&subject.world) else {
             return Ok(());
         };
         // What is only used goes round; for a peer that is slow, a few go round too.
         let wanted = match subject.role {
-            _ if scenario.uses_up() => self.requests,
+            _ if scenario.uses_up() => self.limits(scenario).requests + self.warm_up(scenario).requests,
             Role::Peer => 128,
             _ => self.requests.min(1000),
         };
         if there >= wanted {
             return Ok(());
         }
-        // A slow peer goes on with what there is; ours must not run out of it.
-        let patience = match subject.role {
-            Role::Peer => Duration::from_secs(5),
-            _ => Duration::from_mins(2),
-        };
+        let patience = self.patience(subject);
         let limits = Limits {
             requests: wanted - there,
-            time: self.time.max(patience),
+            time: patience,
         };
         let made = closed_loop(subject, maker, 16, limits, 0).await?;
         ensure!(

@@ -11,6 +11,8 @@ use crate::world::{Call, World, code_of, redemption, refresh, text};
 
 /// Tokens that are asked about again and again.
 const SEEN_BEFORE: usize = 256;
+/// More tokens than a node of ours remembers to have signed.
+const PUSHED_OUT_BY: usize = 50_000;
 
 /// One kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -37,8 +39,11 @@ pub enum Scenario {
     Refresh,
     /// An access token for a narrower one (RFC 8693).
     TokenExchange,
-    /// Introspection by its resource server of a live token that nobody has asked about before.
+    /// Introspection by its resource server of a live token that nobody has asked about before, and that was issued
+    /// lately.
     Introspection,
+    /// The same of a token that the node does not remember to have signed, as it does not any that another node signed.
+    IntrospectionElsewhere,
     /// The same of one of a few tokens, again and again.
     IntrospectionAgain,
 }
@@ -59,6 +64,7 @@ impl Scenario {
             Self::Refresh => "refresh",
             Self::TokenExchange => "token exchange",
             Self::Introspection => "introspection, new token",
+            Self::IntrospectionElsewhere => "introspection, as of another node's token",
             Self::IntrospectionAgain => "introspection, seen before",
         }
     }
@@ -66,7 +72,7 @@ impl Scenario {
     /// How many times as many requests of this kind make a run that is long enough to be measured.
     pub fn weight(self) -> usize {
         match self {
-            Self::Constant | Self::Livez | Self::Metadata | Self::Jwks => 8,
+            Self::Constant | Self::Livez | Self::Metadata | Self::Jwks | Self::IntrospectionAgain => 8,
             Self::Sign => 4,
             _ => 1,
         }
@@ -108,6 +114,9 @@ impl Scenario {
             Self::Authorize | Self::Code | Self::Flow | Self::Refresh => people,
             Self::TokenExchange => people && offers.token_exchange.is_some(),
             Self::Introspection | Self::IntrospectionAgain => people && offers.introspection.is_some(),
+            Self::IntrospectionElsewhere => {
+                people && offers.introspection.is_some() && offers.remembers_tokens
+            }
         }
     }
 
@@ -116,24 +125,29 @@ impl Scenario {
         match self {
             Self::Code => Some((Self::Authorize, world.codes.len())),
             Self::Refresh => Some((Self::Flow, world.refresh_tokens.len())),
-            Self::Introspection | Self::IntrospectionAgain | Self::TokenExchange => {
-                Some((Self::Flow, world.access_tokens.len()))
-            }
+            Self::Introspection
+            | Self::IntrospectionElsewhere
+            | Self::IntrospectionAgain
+            | Self::TokenExchange => Some((Self::Flow, world.access_tokens.len())),
             _ => None,
         }
     }
 
-    /// How many requests are sent before any is measured: a token was seen before when it was asked about once.
-    pub fn rehearsal(self) -> usize {
+    /// What is sent before any is measured, and how many: a token was seen before when it was asked about once.
+    pub fn rehearsal(self) -> Option<(Self, usize)> {
         match self {
-            Self::IntrospectionAgain => SEEN_BEFORE,
-            _ => 0,
+            Self::IntrospectionElsewhere => Some((Self::ClientCredentials, PUSHED_OUT_BY)),
+            Self::IntrospectionAgain => Some((Self::IntrospectionAgain, SEEN_BEFORE)),
+            _ => None,
         }
     }
 
     /// Whether its supply is used up, and not only used.
     pub fn uses_up(self) -> bool {
-        matches!(self, Self::Code | Self::Introspection)
+        matches!(
+            self,
+            Self::Code | Self::Introspection | Self::IntrospectionElsewhere
+        )
     }
 
     /// Sends one request (of the whole flow two) and checks the answer.
@@ -149,13 +163,17 @@ impl Scenario {
                 let call = offers.client_credentials.as_ref();
                 post(connection, call, &[], "\"access_token\"").await
             }
-            Self::Introspection => introspect(world, connection, world.access_tokens.take()).await,
+            Self::Introspection => introspect(world, connection, world.access_tokens.take_newest()).await,
+            Self::IntrospectionElsewhere => introspect(world, connection, world.access_tokens.take()).await,
             Self::IntrospectionAgain => {
                 let token = world.access_tokens.one_of_the_first(SEEN_BEFORE);
                 introspect(world, connection, token).await
             }
             Self::TokenExchange => {
-                let token = world.access_tokens.next().context("there are no access tokens")?;
+                let token = world
+                    .access_tokens
+                    .one_of_the_first(usize::MAX)
+                    .context("there are no access tokens")?;
                 let call = offers.token_exchange.as_ref();
                 let subject = [("subject_token", token.as_str())];
                 post(connection, call, &subject, "\"access_token\"").await

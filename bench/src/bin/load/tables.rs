@@ -18,9 +18,6 @@ impl Report {
              | of the floor, a CPU second | of pgbench, a second | errors |\n\
              |---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
             .to_owned();
-        let shown = |figure: Option<Spread>, decimals: usize| {
-            figure.map_or_else(String::new, |figure| format!("{figure:.decimals$}"))
-        };
         for row in self.figures.rows() {
             let (scenario, subject) = (row.scenario.name(), row.subject);
             if !row.is_measured() {
@@ -38,11 +35,10 @@ impl Report {
                 row.concurrency,
                 by_size(row.over(Measurement::per_second)),
                 by_size(row.over(Measurement::per_cpu_second)),
-                row.over(Measurement::cpu_us).median,
-                row.database_us()
-                    .map_or_else(String::new, |figure| format!("{:.1}", figure.median)),
-                row.over(|round| round.latency.p50).median,
-                row.over(|round| round.latency.p99).median,
+                row.over(Measurement::cpu_us),
+                shown(row.database_us(), 1),
+                row.over(|round| round.latency.p50),
+                row.over(|round| round.latency.p99),
                 shown(self.figures.beside_floor(&row), 2),
                 shown(self.beside_pgbench(&row), 2),
                 row.errors(),
@@ -50,6 +46,11 @@ impl Report {
         }
         Ok(text)
     }
+}
+
+/// Nothing where nothing was measured.
+fn shown(figure: Option<Spread>, decimals: usize) -> String {
+    figure.map_or_else(String::new, |figure| format!("{figure:.decimals$}"))
 }
 
 /// Rates of a few a second need decimals, others do not.
@@ -152,6 +153,7 @@ impl Report {
         writeln!(
             f,
             "### At {:.0} % of the highest rate, open loop\n\n\
+             The server and its database have one core, the client the others.\n\n\
              | request | server | sent a second | CPU µs | p50 ms | p99 ms | p99 by p50 | errors |\n\
              |---|---|--:|--:|--:|--:|--:|--:|",
             self.part * 100.0
@@ -174,13 +176,8 @@ impl Report {
                     .map(|row| (size.grants, row))
             });
             for (grants, row) in rows {
-                let database = row
-                    .database_us()
-                    .map_or_else(String::new, |figure| format!("{figure:.1}"));
-                let (cpu, p99) = (
-                    row.over(Measurement::cpu_us),
-                    row.over(|round| round.latency.p99).median,
-                );
+                let database = shown(row.database_us(), 1);
+                let (cpu, p99) = (row.over(Measurement::cpu_us), row.over(|round| round.latency.p99));
                 let (scenario, engine) = (row.scenario.name(), engine.subject());
                 writeln!(
                     f,
@@ -234,9 +231,9 @@ impl fmt::Display for OpenRow<'_> {
             "| {} | {} | {rate:.0} | {:.1} | {:.2} | {:.2} | {:.2} | {} |",
             row.scenario.name(),
             row.subject,
-            row.over(Measurement::cpu_us).median,
-            row.over(|round| round.latency.p50).median,
-            row.over(|round| round.latency.p99).median,
+            row.over(Measurement::cpu_us),
+            row.over(|round| round.latency.p50),
+            row.over(|round| round.latency.p99),
             self.tail().1,
             row.errors()
         )

@@ -66,6 +66,8 @@ pub struct Offers {
     pub token_exchange: Option<Call>,
     /// Lacks the token.
     pub introspection: Option<Call>,
+    /// Whether it remembers which tokens it signed lately, and for how many.
+    pub remembers_tokens: bool,
     /// A constant answer.
     pub constant: Option<&'static str>,
     /// A signature over a new token, and nothing else.
