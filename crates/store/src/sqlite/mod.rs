@@ -146,6 +146,8 @@ impl Engine {
         migrations::refuse(&db)?;
         prepare_writer(&db)?;
         migrations::migrate(&mut db)?;
+        // What new tables were made with is not needed again, and would stay.
+        db.execute_batch("PRAGMA shrink_memory;")?;
         let shared = Arc::<checkpoint::Checkpoints>::default();
         let readers = Readers::new(options.queue);
         let mut questions = Vec::new();
