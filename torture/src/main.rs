@@ -275,6 +275,7 @@ fn report(rows: &[Row], allow_untried: bool) -> ExitCode {
     );
     for row in rows {
         if let Fate::NotHere(why) = &row.fate {
+            let why = why.lines().next().unwrap_or_default();
             println!("not tried: {}: {why}", row.name);
         }
     }
