@@ -137,6 +137,8 @@ pub struct Tally {
     pub slowest_answer: Duration,
     /// The slowest 503.
     pub slowest_unavailable: Duration,
+    /// The load of a machine that was too busy to say who was late.
+    pub not_judged: Option<f64>,
 }
 
 impl Tally {
@@ -152,6 +154,7 @@ impl Tally {
         self.slowest = self.slowest.max(other.slowest);
         self.slowest_answer = self.slowest_answer.max(other.slowest_answer);
         self.slowest_unavailable = self.slowest_unavailable.max(other.slowest_unavailable);
+        self.not_judged = self.not_judged.or(other.not_judged);
     }
 
     /// A request was answered after this time.

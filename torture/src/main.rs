@@ -84,6 +84,10 @@ struct Arguments {
     /// Repeats the scenarios, with other seeds, for so many minutes.
     #[arg(long, conflicts_with = "soak")]
     minutes: Option<u64>,
+    /// Ends well also when a scenario could not be tried here, for want of the rights of root or of the history; the report says
+    /// which.
+    #[arg(long)]
+    allow_untried: bool,
     /// Prints the scenarios.
     #[arg(long)]
     list: bool,
@@ -100,8 +104,8 @@ struct Row {
 enum Fate {
     Good(Tally),
     Failed,
-    /// The system does not allow it to be tried.
-    NotHere,
+    /// The system does not allow it to be tried: why.
+    NotHere(String),
 }
 
 #[tokio::main]
@@ -169,7 +173,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             println!("{name}: from {} and back", previous.name);
         }
     }
-    Ok(report(&rows))
+    Ok(report(&rows, arguments.allow_untried))
 }
 
 fn previous(given: Option<&Path>) -> anyhow::Result<Previous> {
@@ -204,12 +208,15 @@ async fn one(scenario: &Scenario, plan: Plan) -> Row {
     let seconds = took.as_secs_f64();
     let fate = match result {
         Ok(tally) => {
-            eprintln!("{name:20} good ({seconds:.0} s)");
+            let not_judged = tally.not_judged.map_or_else(String::new, |load| {
+                format!(", but who was late was not judged: load {load:.0}")
+            });
+            eprintln!("{name:20} good ({seconds:.0} s){not_judged}");
             Fate::Good(tally)
         }
         Err(error) if error.is::<NotHere>() => {
             eprintln!("{name:20} NOT TRIED: {error}");
-            Fate::NotHere
+            Fate::NotHere(error.to_string())
         }
         Err(error) => {
             eprintln!(
@@ -226,16 +233,22 @@ async fn one(scenario: &Scenario, plan: Plan) -> Row {
     }
 }
 
-fn report(rows: &[Row]) -> ExitCode {
+fn report(rows: &[Row], allow_untried: bool) -> ExitCode {
     println!(
         "| scenario | seed | | s | answered | 503 | lost | unsent | flows | again | longest answer, s | longest 503, s | longest wait, s |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
         let (state, tally) = match &row.fate {
-            Fate::Good(tally) => ("good", tally.clone()),
-            Fate::Failed => ("FAILED", Tally::default()),
-            Fate::NotHere => ("not tried", Tally::default()),
+            Fate::Good(tally) => match tally.not_judged {
+                None => ("good".to_owned(), tally.clone()),
+                Some(load) => (
+                    format!("good, lateness not judged: load {load:.0}"),
+                    tally.clone(),
+                ),
+            },
+            Fate::Failed => ("FAILED".to_owned(), Tally::default()),
+            Fate::NotHere(_) => ("not tried".to_owned(), Tally::default()),
         };
         println!(
             "| {} | {} | {state} | {:.0} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} | {:.2} |",
@@ -255,12 +268,21 @@ fn report(rows: &[Row]) -> ExitCode {
     }
     let count = |of: fn(&Fate) -> bool| rows.iter().filter(|row| of(&row.fate)).count();
     let failed = count(|fate| matches!(fate, Fate::Failed));
+    let untried = count(|fate| matches!(fate, Fate::NotHere(_)));
     println!(
-        "{} passed, {failed} failed, {} not tried",
-        count(|fate| matches!(fate, Fate::Good(_))),
-        count(|fate| matches!(fate, Fate::NotHere))
+        "{} passed, {failed} failed, {untried} not tried",
+        count(|fate| matches!(fate, Fate::Good(_)))
     );
-    if failed == 0 {
+    for row in rows {
+        if let Fate::NotHere(why) = &row.fate {
+            let why = why.lines().next().unwrap_or_default();
+            println!("not tried: {}: {why}", row.name);
+        }
+    }
+    if untried > 0 && !allow_untried {
+        println!("to end well without them, say --allow-untried");
+    }
+    if failed == 0 && (untried == 0 || allow_untried) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -84,7 +84,7 @@ impl Suite {
 
 /// What the server does not offer yet, or this system does not allow or have, as a part of the line that says so.
 /// Everything else that a check asked for in vain is a failure.
-const ABSENT: [&str; 2] = [torture::CANNOT_MOUNT, docs::NO_MDBOOK];
+const ABSENT: [&str; 3] = [torture::CANNOT_MOUNT, torture::NOT_JUDGED, docs::NO_MDBOOK];
 
 /// What a suite found, with one line for each failed step, and for each that the server does not offer yet.
 #[derive(Debug, Default)]

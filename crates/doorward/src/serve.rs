@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use axum::Router;
 use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
-use doorward_server::context::{Context, Parts, Reloaded};
+use doorward_server::context::{Context, Parts};
 use doorward_server::http::serve::{Peers, ServeLimits, serve};
+use doorward_server::reload::Reloaded;
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers, maintenance};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -71,9 +72,8 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
                     manager.ready(if can_be_used { ANSWERS } else { ANSWERS_AS_BEFORE });
                 }
                 () = stop.cancelled() => {
-                    let settings = &context.settings;
-                    let last_statement = settings.storage.statement_timeout.duration();
-                    break manager.stopping(settings.server.shutdown_delay.duration(), last_statement);
+                    let last_statement = context.settings.storage.statement_timeout.duration();
+                    break manager.stopping(context.shutdown_delay(), last_statement);
                 }
             }
         }
@@ -230,7 +230,7 @@ impl Running {
         let leaving = async {
             stop.cancelled().await;
             context.leave();
-            tokio::time::sleep(context.settings.server.shutdown_delay.duration()).await;
+            tokio::time::sleep(context.shutdown_delay()).await;
             close.cancel();
         };
         tokio::join!(

@@ -9,6 +9,7 @@ use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
 use doorward_store::{CLOCK_ERROR, Store, StoreError};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -153,6 +154,7 @@ impl AuthorizationServer {
             )),
             metrics,
             read_settings: ArcSwap::from_pointee(settings.clone()),
+            retention_changed: Notify::new(),
             settings,
             issuer,
             store,

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 use doorward_store::Store;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Recorder;
@@ -17,7 +18,7 @@ use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::issue::live_tokens::LiveTokens;
 use crate::issue::signed_here::SignedHere;
-use crate::keys::{KeyRing, Secrets, configured};
+use crate::keys::{KeyRing, Secrets};
 use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::random::{OsRandom, Random};
@@ -47,8 +48,10 @@ impl Parts {
 pub struct Context {
     /// As configured.
     pub settings: Settings,
-    /// As they were read last.
+    /// As they were read last; what of them counts while the server runs is in `reload.rs`.
     pub(crate) read_settings: ArcSwap<Settings>,
+    /// Told when what is past its use is to be looked for anew.
+    pub(crate) retention_changed: Notify,
     /// `server.issuer`, parsed.
     pub issuer: Issuer,
     /// What is remembered.
@@ -89,46 +92,10 @@ pub struct Context {
     pub metrics: Metrics,
 }
 
-/// What came of reading the settings again: their names, such as `rate_limit.token_address`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reloaded {
-    /// Of those that can change while the server runs, what is another value than at the reading before.
-    pub in_force: Vec<String>,
-    /// The others whose value is not the one that the server runs with, a file with another master key in it included.
-    pub at_next_start: Vec<String>,
-}
-
 impl Context {
     /// Now.
     pub fn now(&self) -> UnixSeconds {
         self.clock.now()
-    }
-
-    /// Takes over what can change while the server runs, `[rate_limit]`. (The log is the program's own.) What is another value
-    /// than at the reading before is written down by its name.
-    pub fn reload(&self, settings: &Settings) -> Reloaded {
-        self.limits.change(&settings.rate_limit);
-        self.clients.change_limits(&settings.rate_limit);
-        let waits = |name: &String| !name.starts_with("rate_limit.") && name != "observability.log_level";
-        // One that was put back waits for nothing.
-        let mut changed = settings.changed(&self.settings);
-        changed.retain(waits);
-        let read_before = self.read_settings.swap(Arc::new(settings.clone()));
-        let news = settings.changed(&read_before);
-        let (now, later): (Vec<_>, Vec<_>) = news.iter().cloned().partition(|name| !waits(name));
-        if !news.is_empty() {
-            let at_next_start: Vec<_> = later.into_iter().filter(|name| changed.contains(name)).collect();
-            self.audit.reloaded(&news, &at_next_start);
-        }
-        for name in configured::replaced_files(&self.settings, self.keys.master(), self.random.as_ref()) {
-            if !changed.iter().any(|other| other == name) {
-                changed.push(name.to_owned());
-            }
-        }
-        Reloaded {
-            in_force: now,
-            at_next_start: changed,
-        }
     }
 
     /// The process was asked to end: from now on it is not ready.

@@ -6,6 +6,7 @@ pub mod http;
 pub mod keys;
 pub mod maintenance;
 pub mod random;
+pub mod reload;
 
 mod admin;
 mod audit;

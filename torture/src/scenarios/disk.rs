@@ -42,7 +42,7 @@ pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
     let tally = settle(load, &site).await?;
     ensure!(tally.unavailable > 0, "the disk was not full enough: {tally:?}");
     // It refuses at once.
-    in_time(&tally, Duration::ZERO)?;
+    let tally = in_time(tally, Duration::ZERO)?;
     site.nodes[0].stop().await?;
     let database = Connection::open(site.sqlite_file())?;
     let integrity: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
@@ -77,8 +77,7 @@ pub(super) async fn full_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
     let tally = settle(load, &site).await?;
     ensure!(tally.unavailable > 0, "the disk was not full enough: {tally:?}");
     ensure!(ended > 0, "the database server had room for its log");
-    in_time(&tally, AWAY)?;
-    Ok(tally)
+    in_time(tally, AWAY)
 }
 
 /// Writes nothing else until the server cannot.

@@ -39,8 +39,7 @@ pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
         was_noticed(&load, before, *seconds)?;
     }
     let tally = settle(load, &site).await?;
-    in_time(&tally, SQLITE)?;
-    Ok(tally)
+    in_time(tally, SQLITE)
 }
 
 /// Another session locks the tables of all grants.
@@ -57,8 +56,7 @@ pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
         was_noticed(&load, before, seconds)?;
     }
     let tally = settle(load, &site).await?;
-    in_time(&tally, POSTGRES)?;
-    Ok(tally)
+    in_time(tally, POSTGRES)
 }
 
 /// All of them at once, in a moment in which nobody has one: who takes one after the other waits in a circle with those who

@@ -75,11 +75,17 @@ impl Keys {
         Ok((sign(&self.agent, "JWT", &claims)?, ahead))
     }
 
-    /// The identity provider's word for a person, to this client for this resource (ID-JAG), and how far ahead its time is.
-    pub fn id_jag(&self, client_id: &str, person: &str, resource: &str) -> Result<(String, i64), JoseError> {
+    /// An identity provider's word for a person, to this client for this resource (ID-JAG), and how far ahead its time is.
+    pub fn id_jag(
+        &self,
+        provider: &str,
+        client_id: &str,
+        person: &str,
+        resource: &str,
+    ) -> Result<(String, i64), JoseError> {
         let (now, ahead) = self.time()?;
         let claims = json!({
-            "iss": PROVIDER, "sub": person, "aud": self.issuer, "client_id": client_id, "jti": name()?, "iat": now,
+            "iss": provider, "sub": person, "aud": self.issuer, "client_id": client_id, "jti": name()?, "iat": now,
             "exp": now + LIFETIME, "scope": "tools/read", "resource": resource,
         });
         Ok((sign(&self.provider, "oauth-id-jag+jwt", &claims)?, ahead))

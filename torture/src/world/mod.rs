@@ -95,12 +95,7 @@ impl World {
         });
         admin.call(Method::POST, "/admin/resources", other).await?;
         let server = |slug| json!({ "client_name": "MCP server", "resource_server": slug });
-        let rule =
-            json!({ "name": "everybody", "client_ids": ["*"], "resource": "mcp", "scope": "tools/read" });
-        let provider = json!({
-            "slug": "idp", "kind": "identity_provider", "issuer": PROVIDER, "single_use": true, "provision": true,
-            "jwks": { "keys": [keys.provider.public_jwk()] }, "rules": [rule],
-        });
+        let provider = provider("idp", PROVIDER, &keys);
         admin
             .call(Method::POST, "/admin/trusted-issuers", provider)
             .await?;
@@ -214,7 +209,21 @@ impl World {
     /// The identity provider's word for a person, to the client that signs, and how far ahead its time is.
     pub fn id_jag(&self, person: &Person) -> Result<(String, i64), JoseError> {
         self.keys
-            .id_jag(self.client_id(Who::Agent), &person.subject, RESOURCE)
+            .id_jag(PROVIDER, self.client_id(Who::Agent), &person.subject, RESOURCE)
+    }
+
+    /// Another identity provider, with the keys of the first.
+    pub fn another_provider(&self, slug: &str, issuer: &str) -> Value {
+        provider(slug, issuer, &self.keys)
+    }
+
+    /// A token for somebody by the word of an identity provider, which is another one each time.
+    pub fn by_word_of(&self, issuer: &str, person: &str) -> Result<Ask, JoseError> {
+        let client_id = self.client_id(Who::Agent);
+        let (assertion, _) = self.keys.id_jag(issuer, client_id, person, RESOURCE)?;
+        let fields = [("grant_type", JWT_BEARER), ("assertion", &assertion)];
+        let (ask, _) = self.request(Who::Agent, TOKEN, &fields)?;
+        Ok(ask)
     }
 
     /// An introspection by the resource's server.
@@ -232,6 +241,15 @@ impl World {
         let fields = [("grant_type", "client_credentials"), ("resource", RESOURCE)];
         Ask::form(TOKEN, &fields).with(AUTHORIZATION, credentials)
     }
+}
+
+/// What an operator says of an identity provider.
+fn provider(slug: &str, issuer: &str, keys: &Keys) -> Value {
+    let rule = json!({ "name": "everybody", "client_ids": ["*"], "resource": "mcp", "scope": "tools/read" });
+    json!({
+        "slug": slug, "kind": "identity_provider", "issuer": issuer, "single_use": true, "provision": true,
+        "jwks": { "keys": [keys.provider.public_jwk()] }, "rules": [rule],
+    })
 }
 
 /// The fields of a request that redeems a code.

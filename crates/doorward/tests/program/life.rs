@@ -146,7 +146,7 @@ async fn a_service_manager_that_is_not_there_is_no_hindrance() {
     }
 }
 
-fn configure(place: &Place, text: &str) {
+pub(crate) fn configure(place: &Place, text: &str) {
     fs::write(place.folder().join("doorward.toml"), text).unwrap();
 }
 
@@ -168,7 +168,7 @@ async fn status(server: &Server) -> u16 {
 }
 
 /// Asks to read the configuration again and waits until the program has; the lines that it wrote about it.
-async fn reload(server: &Server, last: &str) -> String {
+pub(crate) async fn reload(server: &Server, last: &str) -> String {
     let before = server.process.stderr().len();
     server.process.signal("HUP");
     eventually("the configuration is read again", || async {

@@ -15,6 +15,7 @@ mod issuer_path;
 mod life;
 mod log_unread;
 mod moving;
+mod reload;
 mod renewal;
 mod retention;
 mod revocation;

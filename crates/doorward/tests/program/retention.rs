@@ -9,7 +9,7 @@ const USED: u64 = 1201;
 const EVENTS: u64 = 600;
 
 /// How many rows of this kind the server says it has removed.
-async fn removed(server: &Server, kind: &str) -> u64 {
+pub(crate) async fn removed(server: &Server, kind: &str) -> u64 {
     let page = http()
         .get(format!("{}/metrics", server.admin_url))
         .send()
@@ -21,7 +21,7 @@ async fn removed(server: &Server, kind: &str) -> u64 {
     number.map_or(0, |number| number.parse().unwrap())
 }
 
-async fn query(url: &str, sql: &str) -> Row {
+pub(crate) async fn query(url: &str, sql: &str) -> Row {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     let row = client.query_one(sql, &[]).await.unwrap();

@@ -15,8 +15,9 @@ impl Settings {
              Settings come from a TOML file (`--config FILE`), then from the environment, which wins. Unknown keys are refused. \
              Lengths of time are written `90s`, `15m`, `12h`, `30d`. Lists are comma separated in the environment, and an empty \
              variable other than a list counts as not set.\n\n\
-             They are read at the start. On `SIGHUP` they are read again, and `[rate_limit]` and `observability.log_level` \
-             count at once; everything else does at the next start.\n",
+             They are read at the start. On `SIGHUP` they are read again, and `[rate_limit]`, `audit.retention`, \
+             `events.connection_ttl`, `observability.log_level`, `server.shutdown_delay` and `storage.retention` count at once; \
+             everything else does at [the next start](../how-to/deploy.md#what-changes-without-a-restart).\n",
         );
         let bounds = bounds(&Self::default());
         for (section, about) in Self::sections() {

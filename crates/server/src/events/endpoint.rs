@@ -104,6 +104,6 @@ fn listener(ctx: &Arc<Context>, client: AuthenticatedClient) -> Listener {
 /// together.
 fn life(ctx: &Context) -> Duration {
     let [dice] = ctx.random.bytes::<1>();
-    let ttl = ctx.settings.events.connection_ttl.duration();
+    let ttl = ctx.feed_connection_ttl();
     ttl.mul_f64(1.0 - f64::from(dice) / 2048.0)
 }

@@ -58,7 +58,10 @@ async fn remove_what_is_past(ctx: &Context) {
     let mut ticks = every(SWEEP_EVERY);
     let outage = Outage::default();
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = ctx.retention_changed.notified() => {}
+        }
         let swept = unless_it_panics(retention::run(ctx)).await;
         tell("retention", &outage, swept.as_ref().err());
         ctx.metrics.job("retention", ctx.now(), swept.is_ok());

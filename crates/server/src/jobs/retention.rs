@@ -1,5 +1,7 @@
 //! Removes what is past its use, a little at a time, on one node at a time.
 
+use std::time::Duration;
+
 use doorward_store::{CLOCK_ERROR, Partitioned, StoreError, SweepKinds};
 
 use crate::authorization_server::RESOURCE_SERVER_SKEW;
@@ -15,20 +17,24 @@ pub(super) async fn run(ctx: &Context) -> Result<bool, StoreError> {
     let Some(_turn) = ctx.store.try_turn("retention").await? else {
         return Ok(false);
     };
+    // One of both for the whole run: they may change meanwhile.
+    let settings = ctx.read_settings.load_full();
+    let ended = settings.storage.retention.duration();
+    let audited = settings.audit.retention.duration();
     let steps = [
-        ("signing keys", forget_signing_keys(ctx).await),
+        ("signing keys", forget_signing_keys(ctx, ended).await),
         ("revocations", forget_revocations(ctx).await),
         // Partitions before the rows, of which there are fewer then.
         (
             "partitions of audit events",
-            keep_partitions(ctx, Partitioned::AuditEvents).await,
+            keep_partitions(ctx, Partitioned::AuditEvents, audited).await,
         ),
-        ("audit events", forget_audit_events(ctx).await),
+        ("audit events", forget_audit_events(ctx, audited).await),
         (
             "partitions of issuances",
-            keep_partitions(ctx, Partitioned::Issuances).await,
+            keep_partitions(ctx, Partitioned::Issuances, ended).await,
         ),
-        ("rows", sweep(ctx).await),
+        ("rows", sweep(ctx, ended).await),
     ];
     let mut first = Ok(true);
     for (step, outcome) in steps {
@@ -41,8 +47,8 @@ pub(super) async fn run(ctx: &Context) -> Result<bool, StoreError> {
 }
 
 /// Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
-async fn forget_signing_keys(ctx: &Context) -> Result<(), StoreError> {
-    let before = ctx.now() - ctx.settings.storage.retention.duration();
+async fn forget_signing_keys(ctx: &Context, retain: Duration) -> Result<(), StoreError> {
+    let before = ctx.now() - retain;
     let keys = ctx.as_system().delete_signing_keys(before).await?;
     ctx.metrics.removed("signing_keys", keys);
     Ok(())
@@ -62,27 +68,20 @@ async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
 }
 
 /// Makes partitions ahead, and drops those in which everything is past its time.
-async fn keep_partitions(ctx: &Context, of: Partitioned) -> Result<(), StoreError> {
-    let (kind, rows, retain) = match of {
-        Partitioned::AuditEvents => (
-            "audit_event_partitions",
-            "audit_events",
-            ctx.settings.audit.retention,
-        ),
-        Partitioned::Issuances => ("issuance_partitions", "issuances", ctx.settings.storage.retention),
+async fn keep_partitions(ctx: &Context, of: Partitioned, retain: Duration) -> Result<(), StoreError> {
+    let (kind, rows) = match of {
+        Partitioned::AuditEvents => ("audit_event_partitions", "audit_events"),
+        Partitioned::Issuances => ("issuance_partitions", "issuances"),
     };
-    let kept = ctx
-        .store
-        .keep_partitions(of, ctx.now(), retain.duration())
-        .await?;
+    let kept = ctx.store.keep_partitions(of, ctx.now(), retain).await?;
     ctx.metrics.removed(kind, kept.dropped);
     ctx.metrics.removed(rows, kept.rows);
     Ok(())
 }
 
 /// What was done and refused is remembered for `audit.retention`.
-async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
-    let before = ctx.now() - ctx.settings.audit.retention.duration();
+async fn forget_audit_events(ctx: &Context, retain: Duration) -> Result<(), StoreError> {
+    let before = ctx.now() - retain;
     loop {
         let rows = ctx.store.forget_audit_events(before, BATCH).await?;
         ctx.metrics.removed("audit_events", rows);
@@ -92,8 +91,7 @@ async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
     }
 }
 
-async fn sweep(ctx: &Context) -> Result<(), StoreError> {
-    let retain = ctx.settings.storage.retention.duration();
+async fn sweep(ctx: &Context, retain: Duration) -> Result<(), StoreError> {
     let (mut kinds, mut first) = (SweepKinds::ALL, Ok(()));
     while !kinds.is_empty() {
         let swept = ctx.as_system().sweep_kinds(kinds, ctx.now(), retain, BATCH).await;

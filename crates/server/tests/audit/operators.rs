@@ -1,7 +1,9 @@
 //! What operators do, and the server itself.
 
-use doorward_server::config::{DynamicRegistration, Rate};
-use doorward_server::context::Reloaded;
+use std::time::Duration;
+
+use doorward_server::config::{DynamicRegistration, Rate, Span};
+use doorward_server::reload::Reloaded;
 use doorward_store::{AuditFilter, PageRequest};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -282,16 +284,30 @@ async fn settings_that_were_read_again_are_told_without_their_values() {
     assert_eq!(app.context.reload(&settings), reloaded(&[]));
     settings.rate_limit.token_address = app.context.settings.rate_limit.token_address;
     assert_eq!(app.context.reload(&settings), reloaded(&changed));
+    // What a request reads is told as what waits, beside what jobs and the end read.
+    settings.tokens.access_ttl = Span::minutes(7);
+    settings.audit.retention = Span::days(7);
+    settings.server.shutdown_delay = Span::seconds(3);
+    let told = app.context.reload(&settings);
+    assert_eq!(told.in_force, ["server.shutdown_delay", "audit.retention"]);
+    assert_eq!(told.at_next_start, ["admin.bootstrap_key", "tokens.access_ttl"]);
+    assert_eq!(app.context.shutdown_delay(), Duration::from_secs(3));
     app.context.audit.settled().await;
     let path = "/admin/audit?action=settings.reloaded";
     let list = done(&admin(&app, "GET", path, Value::Null).await);
     let lines = list["items"].as_array().unwrap();
     // Written at once, the same second: in no order.
-    assert_eq!(lines.len(), 2, "{list:#}");
+    assert_eq!(lines.len(), 3, "{list:#}");
     let both = json!({"changed": ["admin.bootstrap_key", "rate_limit.token_address"], "at_next_start": ["admin.bootstrap_key"]});
     let one = json!({"changed": ["rate_limit.token_address"], "at_next_start": []});
-    let details = [&lines[0]["detail"], &lines[1]["detail"]];
-    assert!(details.contains(&&both) && details.contains(&&one), "{list:#}");
+    let later = json!({
+        "changed": ["server.shutdown_delay", "tokens.access_ttl", "audit.retention"], "at_next_start": ["tokens.access_ttl"],
+    });
+    let details: Vec<_> = lines.iter().map(|line| &line["detail"]).collect();
+    assert!(
+        [&both, &one, &later].iter().all(|told| details.contains(told)),
+        "{list:#}"
+    );
     assert!(
         lines
             .iter()

@@ -19,6 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::errors::describe;
 use super::reach::Reach;
+use super::tls::Tls;
 
 /// A connection's other half: it carries what the client asks and is told, as long as it is polled.
 pub(super) type Wire =
@@ -31,7 +32,7 @@ type Connecting<'h> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>
 #[derive(Clone)]
 pub(super) struct Hosts {
     servers: Vec<Config>,
-    tls: MakeRustlsConnect,
+    tls: Arc<Tls>,
     /// How long one of them may take before the next one is asked.
     time_for_each: Duration,
     /// Which one to ask first.
@@ -45,7 +46,7 @@ pub(super) struct Hosts {
 
 impl Hosts {
     /// `time`: how long all of them together may take.
-    pub(super) fn of(config: &Config, tls: MakeRustlsConnect, time: Duration) -> Self {
+    pub(super) fn of(config: &Config, tls: Arc<Tls>, time: Duration) -> Self {
         let number = config.get_hosts().len().max(1);
         let mut config = config.clone();
         config.connect_timeout(time);
@@ -69,6 +70,11 @@ impl Hosts {
         Arc::clone(&self.reach)
     }
 
+    /// What connections are made with, the next ones of the pool and of the listener alike.
+    pub(super) fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&self.tls)
+    }
+
     /// A connection to the first that answers. One that takes longer than its time is not given up: the next one is asked
     /// beside it. When none does, why one of them did not.
     pub(super) async fn connect(&self) -> Result<(Client, Wire), Error> {
@@ -82,7 +88,7 @@ impl Hosts {
         let mut attempts = JoinSet::new();
         loop {
             if let Some(place) = places.pop_front() {
-                let (server, tls) = (self.servers[place].clone(), self.tls.clone());
+                let (server, tls) = (self.servers[place].clone(), self.tls.connector());
                 attempts.spawn(async move { (place, server.connect(tls).await) });
             }
             let patience = if places.is_empty() {

@@ -1,21 +1,21 @@
 //! `postgres://…`: what the connections are made with.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Pool, PoolError};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresOptions;
 use super::errors::{Fault, describe};
-use super::tls::Files;
+use super::tls::{Files, Tls};
 use crate::{Result, StoreError};
 
 pub(super) struct Location {
     pub(super) config: Config,
-    pub(super) tls: MakeRustlsConnect,
+    pub(super) tls: Arc<Tls>,
 }
 
 impl Location {
@@ -54,8 +54,11 @@ impl Location {
             });
         }
         settings(&mut config, options);
-        let tls = files.connector(config.get_ssl_mode() != SslMode::Disable)?;
-        Ok(Self { config, tls })
+        let tls = Tls::read(files, config.get_ssl_mode() != SslMode::Disable)?;
+        Ok(Self {
+            config,
+            tls: Arc::new(tls),
+        })
     }
 }
 

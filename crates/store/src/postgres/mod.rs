@@ -71,6 +71,7 @@ pub use self::handle::PostgresStore;
 use self::hosts::Hosts;
 use self::location::Location;
 use self::reach::Reach;
+use self::tls::Tls;
 use self::together::Meeting;
 use self::used_grants::UsedGrants;
 use crate::turns::Turns;
@@ -120,6 +121,7 @@ impl Default for PostgresOptions {
 #[doc(hidden)]
 pub struct Engine {
     pool: Pool,
+    tls: Arc<Tls>,
     reach: Arc<Reach>,
     options: PostgresOptions,
     pooled: Option<Arc<Pooled>>,
@@ -157,6 +159,7 @@ impl Engine {
         let changes = Arc::new(Changes::of_several());
         let engine = Self {
             pool,
+            tls: hosts.tls(),
             reach: hosts.reach(),
             options: options.clone(),
             pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),

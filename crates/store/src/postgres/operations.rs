@@ -799,6 +799,10 @@ impl Store for PostgresStore {
         .await
     }
 
+    fn read_files_again(&self) -> Result<Vec<&'static str>> {
+        self.tls.read_again()
+    }
+
     async fn ping(&self) -> Result<()> {
         self.repeatable(|db| async move { work::beat(&db).await }).await
     }

@@ -698,6 +698,10 @@ impl Store for SqliteStore {
         .await
     }
 
+    fn read_files_again(&self) -> Result<Vec<&'static str>> {
+        Ok(Vec::new())
+    }
+
     async fn ping(&self) -> Result<()> {
         self.read(writer::can_read).await?;
         self.write(writer::beat).await
