@@ -152,17 +152,24 @@ async fn attempts_to_sign_in_are_counted_where_no_account_is_and_where_one_is_th
 #[tokio::test]
 async fn what_an_application_made_a_browser_ask_is_counted() {
     let app = TestApp::with_admin_key().await;
-    let client = app.add_client(ClientSource::Dynamic, &[REDIRECT]).await;
     let browser = app.signed_in().await;
-    let request = Authorization::new(&client, REDIRECT).set("scope", "mcp:nothing");
+    let client = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
+    let request = Authorization::new(&client, REDIRECT).set("response_type", "token");
     let reply = browser.get(&request.path()).await;
-    assert_eq!(
-        reply.param("error").as_deref(),
-        Some("invalid_scope"),
-        "{reply:?}"
-    );
-    let expected = [json!(["anyone", "/oauth/authorize", "invalid_scope", null, 1])];
-    assert_eq!(counted(&app).await, expected);
+    reply.assert_error_redirect(REDIRECT, "unsupported_response_type", Some("xyz"));
+    let own = app.add_client(ClientSource::Dynamic, &[REDIRECT]).await;
+    let reply = browser.get(&request.set("client_id", &own).path()).await;
+    reply.assert_error_page();
+    let line = |status| {
+        json!([
+            "anyone",
+            "/oauth/authorize",
+            "unsupported_response_type",
+            status,
+            1
+        ])
+    };
+    assert_eq!(counted(&app).await, [line(Some(400)), line(None)]);
 }
 
 #[tokio::test]
@@ -189,27 +196,37 @@ async fn nothing_that_a_caller_wrote_is_in_a_line_of_counts() {
 async fn more_kinds_than_are_told_apart_are_one_line() {
     const MOST: usize = 64;
     let app = TestApp::with_admin_key().await;
-    let operators = Browser::new(app.admin.clone());
     let document = done(&admin(&app, "GET", "/admin/openapi.json", Value::Null).await);
+    let paths = document["paths"].as_object().unwrap().keys();
+    let mut routes: Vec<_> = paths
+        .map(|path| (app.admin.clone(), path.replace(['{', '}'], "")))
+        .collect();
+    for path in [
+        "/oauth/token",
+        "/oauth/par",
+        "/oauth/revoke",
+        "/oauth/introspect",
+        "/oauth/register",
+    ] {
+        routes.push((app.public.clone(), path.to_owned()));
+    }
+    let too_large = "x".repeat(300 * 1024);
     let mut asked = 0;
-    for path in document["paths"].as_object().unwrap().keys() {
-        for (method, headers) in [
-            ("GET", vec![]),
-            ("POST", vec![]),
-            ("GET", vec![("host", "elsewhere.example")]),
-        ] {
-            let path = path.replace(['{', '}'], "");
-            operators.send(method, &path, &headers, String::new()).await;
-            asked += 1;
+    for (router, path) in routes {
+        for body in ["", &too_large] {
+            let reply = Browser::new(router.clone())
+                .send("POST", &path, &[], body.to_owned())
+                .await;
+            asked += u64::from(reply.status.is_client_error());
         }
     }
     let counts = counted(&app).await;
-    assert_eq!(counts.len(), MOST + 1, "{asked} {counts:?}");
+    assert_eq!(counts.len(), MOST + 1, "{counts:?}");
     let others: Vec<_> = counts.iter().filter(|line| line[2] == "others").collect();
     assert_eq!(others.len(), 1, "{counts:?}");
     assert_eq!((&others[0][0], &others[0][1]), (&json!("anyone"), &Value::Null));
     let all: u64 = counts.iter().map(|line| line[4].as_u64().unwrap()).sum();
-    assert!(all <= asked && all > MOST as u64, "{all} of {asked}");
+    assert_eq!(all, asked);
 }
 
 #[tokio::test]
