@@ -1,6 +1,7 @@
 //! What is refused and has no line of its own is counted, and a minute's counts are written together: no refusal is without
 //! a line, and nobody makes as many lines as they send requests.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use doorward_server::AuthorizationServer;
@@ -59,14 +60,14 @@ async fn what_strangers_are_refused_is_one_line_a_minute_with_how_often_and_when
     }
     assert_eq!(told(&app, "&outcome=refused").await, Vec::<Value>::new());
     let line = json!(["anyone", "/oauth/token", "invalid_client", 401, 3]);
-    assert_eq!(counted(&app).await, [line.clone()]);
+    assert_eq!(counted(&app).await, from_ref(&line));
     let lines = told(&app, "&outcome=refused&actor=anyone").await;
     let detail = &lines[0]["detail"];
     let span = detail["last_at"].as_i64().unwrap() - detail["first_at"].as_i64().unwrap();
     assert_eq!(span, 14, "{detail}");
     assert!(lines[0]["at"].as_i64() >= detail["last_at"].as_i64());
     // The next minute has a line of its own, and only when something was refused.
-    assert_eq!(counted(&app).await, [line.clone()]);
+    assert_eq!(counted(&app).await, from_ref(&line));
     ask(&app, "dwc_4", "s").await;
     let next = json!(["anyone", "/oauth/token", "invalid_client", 401, 1]);
     assert_eq!(counted(&app).await, [next, line]);
