@@ -199,12 +199,15 @@ impl AuthorizationServer {
         }
     }
 
-    /// Waits for running writes and closes the database.
+    /// Waits for running writes, writes down what was counted, and closes the database.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.context.revocations.stop();
         self.context.sign_ins.close();
         self.context.sign_ins.wait().await;
         self.context.audit.settled().await;
+        if let Err(error) = self.context.audit.write_counts().await {
+            tracing::warn!(%error, "how much was refused at last is not written down");
+        }
         self.context.store.close().await
     }
 

@@ -161,6 +161,8 @@ pub enum AuditAction {
     TokenExchanged,
     TokenRevoked,
     RequestRefused,
+    /// Many at once, that have no line each.
+    RefusalsCounted,
     InitialTokenCreated,
     InitialTokenDeleted,
     AdminKeyCreated,

@@ -354,7 +354,8 @@ pub trait Store: Send + Sync + 'static {
     /// The same, by who has this turn: as long as it is not lost. Else nothing is changed, and it is
     /// [`StoreError::Unavailable`].
     fn acting_in_turn(&self, turn: &Turn, origin: Origin) -> Box<dyn Store>;
-    /// Writes down what is no operation of the store: a refusal, after the fact.
+    /// Writes down what is no operation of the store: a refusal, after the fact. The same event again, after a lost answer, is
+    /// one line.
     async fn record(&self, event: AuditEvent) -> Result<()>;
     /// What was changed, refused and issued, newest first.
     async fn audit_entries(&self, filter: AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>>;

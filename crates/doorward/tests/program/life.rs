@@ -313,7 +313,7 @@ async fn what_runs_by_itself_is_counted() {
         let text = http().get(&url).send().await.ok()?.text().await.ok()?;
         let never = |job: &str| format!("doorward_job_runs_total{{job=\"{job}\",outcome=\"ok\"}} 0\n");
         let ran = |job: &str| !text.contains(&never(job));
-        (ran("keys") && ran("retention")).then_some(text)
+        (ran("keys") && ran("retention") && ran("refusals")).then_some(text)
     })
     .await;
     for line in [

@@ -2,8 +2,9 @@
 //!
 //! A handler that changes something takes the store as its caller uses it, `ctx.acting(&info, who)`; the store writes the
 //! event in the transaction of the change. What a proven caller is refused changes nothing, so the
-//! [`Recorder`] writes it when the answer is on its way.
+//! [`Recorder`] writes it when the answer is on its way. What it does not write by itself it counts, and a job writes the counts.
 
+mod counts;
 mod once;
 mod recorder;
 

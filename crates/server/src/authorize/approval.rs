@@ -5,7 +5,8 @@ use doorward_jose::{base64url, sha256};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{
-    Actor, Approval, ApprovalOutcome, AuditAction, Code, Consent, Grant, GrantId, GrantState, StoreError,
+    Actor, ActorKind, Approval, ApprovalOutcome, AuditAction, Code, Consent, Grant, GrantId, GrantState,
+    StoreError,
 };
 use http::StatusCode;
 
@@ -250,10 +251,9 @@ pub(crate) async fn approve_and(
 
 /// Writes down why a decision came to nothing, once a minute: a used form can be posted as often as somebody likes.
 fn tell_refusal(ctx: &Context, info: &RequestInfo, decision: &Decision<'_>, why: &'static str) {
-    info.note_told();
     // From memory it may be somebody else who made the browser ask.
     if decision.answer.is_none() {
-        return;
+        return ctx.audit.count(info, ActorKind::Anyone, why, None);
     }
     let (user, request) = (decision.signed_in.user.id, &decision.pending.request);
     let refusal = Refusal {

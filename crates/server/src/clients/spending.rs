@@ -62,6 +62,5 @@ pub(crate) fn refuse_assertion(
 /// Writes down that an assertion came again, which was used up before.
 pub(crate) fn tell_replay(ctx: &Context, info: &RequestInfo, actor: &Actor, assertion: Spend) {
     let acting = ctx.acting(info, actor.clone());
-    ctx.audit.replayed(actor, acting, assertion);
-    info.note_told();
+    ctx.audit.replayed(info, actor, acting, assertion);
 }

@@ -25,7 +25,7 @@ use tower::Service;
 use super::address::TrustedProxies;
 use super::cors::OpenRoutes;
 use super::error::SentBack;
-use super::failure::{Asked, Failure};
+use super::failure::{Asked, Failure, code_for};
 use super::headers;
 use super::host::AllowedHosts;
 use super::limits::Limits;
@@ -198,8 +198,14 @@ impl Envelope {
             self.metrics.error(route, error);
         }
         line.log(response.status(), &told, intended);
-        if let (Some(recorder), Some(failure)) = (&self.recorder, &failure) {
-            write_down(recorder, &info, method, route, failure);
+        if let Some(recorder) = &self.recorder {
+            if let Some(failure) = &failure {
+                write_down(recorder, &info, method, route, failure);
+            }
+            let refused = refused(response.status(), failure.as_ref(), sent_back.as_ref());
+            if let Some((why, status)) = refused.filter(|_| !info.is_told()) {
+                recorder.count(&info, info.actor_kind(), why, status);
+            }
         }
         response
     }
@@ -260,12 +266,12 @@ fn unexplained(response: &Response) -> Option<Failure> {
 }
 
 /// What a proven caller was refused, or who showed a wrong credential for somebody whom an operator let in. A fault of the
-/// server is no refusal, and to be told to come later costs no row: who comes too often would make as many.
+/// server is no refusal, and to be told to come later costs no row: who comes too often would make as many. It is counted.
 fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str, failure: &Failure) {
     if !failure.status.is_client_error() {
         return;
     }
-    let refusal = || Refusal {
+    let refusal = Refusal {
         target: Some(format!("{method} {route}")),
         status: Some(failure.status.as_u16()),
         ..Refusal::default()
@@ -282,8 +288,27 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         Actor::Person(user) => Some(*user),
         _ => None,
     };
-    let refusal = Refusal { user, ..refusal() };
+    let refusal = Refusal { user, ..refusal };
     recorder.refuse(info, actor, AuditAction::RequestRefused, failure.code, refusal);
+}
+
+/// Why an answer says no, and its status where that says so too. A fault of the server is no refusal.
+fn refused(
+    status: StatusCode,
+    failure: Option<&Failure>,
+    sent_back: Option<&SentBack>,
+) -> Option<(&'static str, Option<u16>)> {
+    if let Some(failure) = failure {
+        let is_refusal = failure.status.is_client_error() || failure.is_for_want_of_room();
+        return is_refusal.then_some((failure.code, Some(failure.status.as_u16())));
+    }
+    if let Some(sent_back) = sent_back {
+        return (!sent_back.is_fault).then_some((sent_back.code, None));
+    }
+    // A form that is shown once more.
+    status
+        .is_client_error()
+        .then(|| (code_for(status), Some(status.as_u16())))
 }
 
 /// Methods as a label: a stranger's invention does not become a time series.

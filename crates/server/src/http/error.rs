@@ -328,6 +328,8 @@ impl IntoResponse for TokenError {
 #[derive(Debug, Clone)]
 pub(crate) struct SentBack {
     pub(super) code: &'static str,
+    /// Whether it is no refusal, but a fault of the server.
+    pub(super) is_fault: bool,
     pub(super) message: String,
 }
 
@@ -335,6 +337,7 @@ impl From<&OAuthError> for SentBack {
     fn from(error: &OAuthError) -> Self {
         Self {
             code: error.code.as_str(),
+            is_fault: error.status() >= 500,
             message: error.safe_description().into_owned(),
         }
     }

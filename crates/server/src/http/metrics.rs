@@ -284,7 +284,7 @@ impl Metrics {
         for outcome in ["ok", "refused", "throttled"] {
             drop(self.0.logins.get_or_create(&OutcomeLabels { outcome }));
         }
-        for job in ["keys", "retention"] {
+        for job in ["keys", "retention", "refusals"] {
             for outcome in ["ok", "failed"] {
                 drop(self.0.jobs.runs.get_or_create(&JobLabels { job, outcome }));
             }

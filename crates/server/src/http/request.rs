@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use doorward_store::{Actor, ClientId};
+use doorward_store::{Actor, ActorKind, ClientId};
 
 use crate::issue::Issued;
 use crate::random::Random;
@@ -81,7 +81,7 @@ impl RequestInfo {
     }
 
     /// The path as the router has it.
-    pub(super) fn route(&self) -> &str {
+    pub(crate) fn route(&self) -> &str {
         match self.noted.route.get() {
             Some(Route::Found(route)) => route.as_str(),
             Some(Route::Known(route)) => route,
@@ -119,17 +119,24 @@ impl RequestInfo {
         let _ = self.noted.mistaken.set(mistaken);
     }
 
-    /// Notes that it is written down why this request is refused.
+    /// Notes that it is written down, or counted, why this request is refused.
     pub(crate) fn note_told(&self) {
         self.noted.told.store(true, Ordering::Relaxed);
     }
 
     /// Who was refused, when that is still to be written down.
     pub(super) fn untold(&self) -> Option<&Actor> {
-        self.noted
-            .actor
-            .get()
-            .filter(|_| !self.noted.told.load(Ordering::Relaxed))
+        self.noted.actor.get().filter(|_| !self.is_told())
+    }
+
+    /// Whether it is written down, or counted, why this request is refused.
+    pub(super) fn is_told(&self) -> bool {
+        self.noted.told.load(Ordering::Relaxed)
+    }
+
+    /// What kind of actor asks, as far as that is proven.
+    pub(super) fn actor_kind(&self) -> ActorKind {
+        self.noted.actor.get().map_or(ActorKind::Anyone, Actor::kind)
     }
 
     /// For whom a credential was shown that is wrong.

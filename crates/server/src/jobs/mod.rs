@@ -1,5 +1,5 @@
 //! What runs by itself: taking what became of the keys, on every node; making the next one and removing what is past its use,
-//! on one at a time; and a change of the master key and indexes of a new version, once.
+//! on one at a time; writing down what was counted, on every node; and a change of the master key and indexes of a new version, once.
 
 mod indexes;
 mod keys;
@@ -20,6 +20,8 @@ use crate::context::Context;
 
 /// How often expired rows are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How often it is written down how much was refused.
+const WRITE_COUNTS_EVERY: Duration = Duration::from_mins(1);
 /// How often the signing keys are looked at, when nobody has changed them: their times come and go.
 const LOOK_AT_KEYS_EVERY: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,7 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         tokio::join!(
             look_after_keys(&ctx),
             remove_what_is_past(&ctx),
+            write_counts(&ctx),
             master_key::change(&ctx),
             indexes::make(&ctx)
         )
@@ -65,6 +68,17 @@ async fn remove_what_is_past(ctx: &Context) {
         let swept = unless_it_panics(retention::run(ctx)).await;
         tell("retention", &outage, swept.as_ref().err());
         ctx.metrics.job("retention", ctx.now(), swept.is_ok());
+    }
+}
+
+async fn write_counts(ctx: &Context) {
+    let mut ticks = every(WRITE_COUNTS_EVERY);
+    let outage = Outage::default();
+    loop {
+        ticks.tick().await;
+        let written = unless_it_panics(ctx.audit.write_counts()).await;
+        tell("refusals", &outage, written.as_ref().err());
+        ctx.metrics.job("refusals", ctx.now(), written.is_ok());
     }
 }
 

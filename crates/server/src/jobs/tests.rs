@@ -1,11 +1,14 @@
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use doorward_oauth::time::{ManualClock, UnixSeconds};
 use doorward_store::{
     ActorKind, AuditAction, AuditEntry, AuditFilter, CLOCK_ERROR, Client, ClientSource, Digest, PageRequest,
     SealedSecret, Spend, SpendOutcome, StoreError,
 };
 use tokio_postgres::NoTls;
+use tower::ServiceExt as _;
 
 use super::*;
 use crate::AuthorizationServer;
@@ -179,6 +182,65 @@ async fn behind_its_back(ctx: &Context, sql: &str) {
     client.batch_execute(sql).await.unwrap();
     drop(client);
     connection.await.unwrap().unwrap();
+}
+
+/// How often somebody without a credential was refused.
+async fn refuse(server: &AuthorizationServer, times: usize) {
+    for _ in 0..times {
+        let request = Request::get("/admin/clients").header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
+        let response = server.routers().admin.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
+async fn counted(ctx: &Context) -> Vec<u64> {
+    let filter = AuditFilter {
+        action: Some(AuditAction::RefusalsCounted),
+        ..AuditFilter::default()
+    };
+    let page = ctx.store.audit_entries(filter, PageRequest::default()).await;
+    let lines = page.unwrap().items.into_iter().rev();
+    let count = |line| match line {
+        AuditEntry::Event(event) => event.detail["count"].as_u64().unwrap(),
+        AuditEntry::Issued(_) => 0,
+    };
+    lines.map(count).collect()
+}
+
+/// What was to be written when it went, and everything since: each is told once.
+#[tokio::test]
+async fn counts_that_the_database_did_not_take_are_written_when_it_is_there_again() {
+    let (server, clock, _home) = server().await;
+    let ctx = server.context();
+    behind_its_back(&ctx, "ALTER TABLE audit_event RENAME TO elsewhere").await;
+    for times in [2, 3, 4] {
+        refuse(&server, times).await;
+        clock.advance(WRITE_COUNTS_EVERY);
+        assert!(ctx.audit.write_counts().await.is_err());
+    }
+    behind_its_back(&ctx, "ALTER TABLE elsewhere RENAME TO audit_event").await;
+    for _ in 0..2 {
+        ctx.audit.write_counts().await.unwrap();
+        assert_eq!(counted(&ctx).await, [2, 7]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_runs_writes_its_counts() {
+    let (server, _clock, _home) = server().await;
+    let ctx = server.context();
+    refuse(&server, 2).await;
+    let written = async {
+        while counted(&ctx).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = write_counts(&ctx) => {}
+        () = written => {}
+    }
+    assert_eq!(counted(&ctx).await, [2]);
 }
 
 /// The partitions of the audit list cannot be kept, where there are any, and its events not be forgotten.

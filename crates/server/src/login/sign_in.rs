@@ -17,6 +17,9 @@ use crate::http::csrf::BrowserId;
 use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
 
+/// Why nobody can sign in to what is no account.
+const NO_ACCOUNT: &str = "unknown_account";
+
 pub(super) enum Outcome {
     SignedIn(User),
     Refused,
@@ -35,6 +38,7 @@ pub(super) async fn sign_in(
     // Nobody's: not looked up, and nothing is counted or kept for it.
     if email.len() > MAX_EMAIL || password.len() > MAX_LENGTH {
         ctx.metrics.login("refused");
+        ctx.audit.login_refused(info, None, NO_ACCOUNT);
         return Ok(Outcome::Refused);
     }
     let user = match email {
@@ -79,9 +83,8 @@ impl Counted {
         } = self;
         if let LoginThrottle::Wait(seconds) = attempt.begin(&ctx).await? {
             ctx.metrics.login("throttled");
-            if let Some(user) = &user {
-                ctx.audit.login_refused(&info, user.id, "throttled");
-            }
+            let account = user.as_ref().map(|user| user.id);
+            ctx.audit.login_refused(&info, account, "throttled");
             return Ok(Outcome::Wait(seconds));
         }
         // After the attempt: who has to wait takes nobody's place. And nobody pays for a password that is not looked at.
@@ -101,10 +104,12 @@ impl Counted {
         };
         let Some(user) = user.filter(|_| is_right) else {
             ctx.metrics.login("refused");
-            if let Some((account, disabled)) = account {
-                let why = if disabled { "disabled" } else { "wrong_password" };
-                ctx.audit.login_refused(&info, account, why);
-            }
+            let (account, why) = match account {
+                Some((account, true)) => (Some(account), "disabled"),
+                Some((account, false)) => (Some(account), "wrong_password"),
+                None => (None, NO_ACCOUNT),
+            };
+            ctx.audit.login_refused(&info, account, why);
             tracing::info!(request_id = &*info.id, address = %info.address, "a sign-in was refused");
             return Ok(Outcome::Refused);
         };

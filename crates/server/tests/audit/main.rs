@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod clients;
+mod counted;
 mod everywhere;
 #[path = "../../../store/tests/engines/conformance/operations.rs"]
 mod operations;

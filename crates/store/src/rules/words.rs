@@ -103,6 +103,7 @@ words! {
         TokenExchanged = "token.exchanged",
         TokenRevoked = "token.revoked",
         RequestRefused = "request.refused",
+        RefusalsCounted = "refusals.counted",
         InitialTokenCreated = "initial_token.created",
         InitialTokenDeleted = "initial_token.deleted",
         AdminKeyCreated = "admin_key.created",

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::issuances;
-use super::statements::{Run, statements};
+use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use crate::rules::audit::Drafts;
 use crate::rules::audit_pages::{Bounds, is_enough, merged, wanted_issuances, wants_events};
@@ -42,6 +42,10 @@ macro_rules! page_by {
 statements! {
     INSERT = "INSERT INTO audit_event (id, at, action, refusal, actor_kind, actor, client_id, grant_id, subject, resource, \
               target, request_id, address, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    /// Again after a lost answer.
+    RECORD = "INSERT INTO audit_event (id, at, action, refusal, actor_kind, actor, client_id, grant_id, subject, resource, \
+              target, request_id, address, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+              ON CONFLICT DO NOTHING";
     BY_ID = concat!("SELECT ", columns!(), " FROM audit_event e WHERE e.id = ?1");
     ENTRIES = page_by!("TRUE");
     ENTRIES_OF_CLIENT = page_by!("e.client_id = ?9");
@@ -81,8 +85,17 @@ impl SqliteStore {
 }
 
 pub(super) fn insert(db: &Connection, event: &AuditEvent) -> Result<()> {
+    write(db, INSERT, event)
+}
+
+/// May run twice.
+pub(super) fn record(db: &Connection, event: &AuditEvent) -> Result<()> {
+    write(db, RECORD, event)
+}
+
+fn write(db: &Connection, sql: Sql, event: &AuditEvent) -> Result<()> {
     db.run(
-        INSERT,
+        sql,
         params![
             event.id.as_bytes(),
             event.at.0,

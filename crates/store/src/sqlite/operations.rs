@@ -643,7 +643,7 @@ impl Store for SqliteStore {
 
     async fn record(&self, event: AuditEvent) -> Result<()> {
         let event = audit::checked(event);
-        self.write(move |db| events::insert(db, &event)).await
+        self.write(move |db| events::record(db, &event)).await
     }
 
     async fn audit_entries(&self, filter: AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>> {

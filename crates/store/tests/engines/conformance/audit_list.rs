@@ -242,6 +242,20 @@ pub(crate) async fn a_long_text_is_cut(opened: Opened) {
     assert_eq!(stored.client_id.as_deref(), Some("a\u{fffd}b"));
 }
 
+/// Again after a lost answer: the list says once what happened once.
+pub(crate) async fn an_event_that_is_recorded_twice_is_one_line(opened: Opened) {
+    let store = opened.store;
+    acting(&store).create_user(person("a@example.com")).await.unwrap();
+    let event = AuditEvent {
+        id: Uuid::from_u128(u128::from(fresh())),
+        ..events(&store).await.remove(0)
+    };
+    for _ in 0..2 {
+        store.record(event.clone()).await.unwrap();
+    }
+    assert_eq!(events(&store).await.len(), 2);
+}
+
 /// Written by a newer program: the page is whole, and says the word as it is.
 pub(crate) async fn a_word_that_a_newer_program_wrote_is_read_as_text(opened: Opened) {
     let store = opened.store;

@@ -139,7 +139,7 @@ macro_rules! conformance {
                 a_stranger_who_is_refused_costs_no_row, a_renewed_registration_is_told, a_repeated_registration_is_told_once,
                 what_two_do_at_once_is_told_once, a_replaced_session_is_told_to_have_ended, what_changed_is_named, grants_that_end_by_the_way_are_counted;
             audit_list: the_list_is_whole_and_in_order_page_by_page, filters_choose_the_lines, events_are_forgotten_a_little_at_a_time,
-                a_long_text_is_cut, a_word_that_a_newer_program_wrote_is_read_as_text;
+                a_long_text_is_cut, an_event_that_is_recorded_twice_is_one_line, a_word_that_a_newer_program_wrote_is_read_as_text;
             audit_operations: every_operation_that_changes_something_is_told;
             texts: grants_with_a_nul_are_not_there, audit_entries_with_a_nul_are_not_there,
                 what_has_a_nul_in_its_name_cannot_be_removed;
