@@ -10,6 +10,7 @@ use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
 use doorward_store::{CLOCK_ERROR, Store, StoreError};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,9 @@ use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
 pub(crate) const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
+
+/// How long the end waits for a database that does not take what was counted.
+const COUNTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -205,8 +209,12 @@ impl AuthorizationServer {
         self.context.sign_ins.close();
         self.context.sign_ins.wait().await;
         self.context.audit.settled().await;
-        if let Err(error) = self.context.audit.write_counts().await {
-            tracing::warn!(%error, "how much was refused at last is not written down");
+        match timeout(COUNTED_WITHIN, self.context.audit.write_counts()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "how much was refused at last is not written down"),
+            Err(_) => tracing::warn!(
+                "how much was refused at last is not written down: the database takes too long"
+            ),
         }
         self.context.store.close().await
     }
