@@ -28,6 +28,8 @@ pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
 
 /// Keys that are published at most: then a rotation waits.
 const MOST_KEYS: usize = 90;
+/// Rotations between two deaths, so that there is room for the keys of all rounds.
+const ROTATIONS: usize = 3;
 
 /// The node dies while operators rotate its keys: some key signs, exactly one, and every token is good by what is published.
 pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
@@ -43,7 +45,8 @@ pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
         if round == 0 {
             timeout(Duration::from_mins(1), told).await??;
         }
-        plan.some_time(0, 100).await;
+        // No longer than they take: death finds the node at one of them, or just after.
+        plan.some_time(0, 10).await;
         site.nodes[0].kill()?;
         let rotated = rotating.await??;
         site.nodes[0].start().await?;
@@ -63,13 +66,14 @@ pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
     settle(load, &site).await
 }
 
-/// Until the node is gone, or there is no room for another key; how often it was answered. The first answer is told.
+/// [`ROTATIONS`] times, or until the node is gone or there is no room for another key; how often it was answered. The first answer is told.
 async fn rotate_over_and_over(admin: Admin, tell: oneshot::Sender<()>) -> anyhow::Result<usize> {
     let (body, mut random) = (json!({ "now": true }), Random::new(0, 0));
     let (mut rotated, mut tell) = (0, Some(tell));
-    while let Ok(answer) = admin
-        .ask(&mut random, Method::POST, "/admin/keys/rotate", &body)
-        .await
+    while rotated < ROTATIONS
+        && let Ok(answer) = admin
+            .ask(&mut random, Method::POST, "/admin/keys/rotate", &body)
+            .await
     {
         if answer.status == StatusCode::CONFLICT && rotated > 0 {
             break;
