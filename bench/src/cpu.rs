@@ -138,35 +138,39 @@ impl OwnCore {
         };
         let mut own = CpuSet::new();
         own.set(core);
-        for id in tree(process)?.into_keys() {
-            let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else {
-                continue;
-            };
-            for thread in threads {
-                let thread = thread?.file_name();
-                let thread = thread
-                    .to_str()
-                    .and_then(|id| id.parse().ok())
-                    .and_then(Pid::from_raw);
-                match sched_setaffinity(Some(thread.context("no thread")?), &own) {
-                    // It ended meanwhile.
-                    Ok(()) | Err(Errno::SRCH) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(())
+        run_on(process, &own)
     }
 
-    /// The calling thread may use it again.
-    pub fn take_back(self) -> anyhow::Result<()> {
+    /// The calling thread may use it again, and those who had it may use all others too.
+    pub fn take_back(self, from: impl IntoIterator<Item = u32>) -> anyhow::Result<()> {
         let Some(core) = self.0 else {
             return Ok(());
         };
         let mut all = sched_getaffinity(None)?;
         all.set(core);
-        Ok(sched_setaffinity(None, &all)?)
+        sched_setaffinity(None, &all)?;
+        from.into_iter().try_for_each(|process| run_on(process, &all))
     }
+}
+
+/// Every thread of a process and of those that it started.
+fn run_on(process: u32, cores: &CpuSet) -> anyhow::Result<()> {
+    for id in tree(process)?.into_keys() {
+        let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else {
+            continue;
+        };
+        for thread in threads {
+            let thread = thread?.file_name();
+            let thread = thread.to_str().and_then(|id| id.parse().ok());
+            let thread = thread.and_then(Pid::from_raw).context("no thread")?;
+            match sched_setaffinity(Some(thread), cores) {
+                // It ended meanwhile.
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -230,8 +234,10 @@ mod tests {
                 assert!((0..CpuSet::MAX_CPU).all(|core| !(theirs.is_set(core) && mine.is_set(core))));
             }
         }
-        core.take_back().unwrap();
+        core.take_back([shell.id()]).unwrap();
         assert_eq!(sched_getaffinity(None).unwrap(), before);
+        let theirs = sched_getaffinity(Pid::from_raw(shell.id().try_into().unwrap()));
+        assert_eq!(theirs.unwrap(), before);
         drop(shell.stdin.take());
         shell.wait().unwrap();
     }

@@ -37,14 +37,12 @@ pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
     let load = plan.load(&site, 8, Rules::default()).await?;
     let mut before = keys(&site).await?;
     let first = before;
-    for round in 0..plan.number(25, 4) {
+    for _ in 0..plan.number(25, 4) {
         let admin = Admin::of(&site, 0)?;
-        // It has answered once in the first round, however slow the machine is.
+        // It has answered once, however slow the machine is.
         let (tell, told) = oneshot::channel();
         let rotating = tokio::spawn(rotate_over_and_over(admin, tell));
-        if round == 0 {
-            timeout(Duration::from_mins(1), told).await??;
-        }
+        timeout(Duration::from_mins(1), told).await??;
         // No longer than they take: death finds the node at one of them, or just after.
         plan.some_time(0, 10).await;
         site.nodes[0].kill()?;

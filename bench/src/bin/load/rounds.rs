@@ -153,11 +153,14 @@ impl Plan {
     ) -> anyhow::Result<Vec<(Measurement, f64)>> {
         progress("open loop, the highest rates");
         let core = OwnCore::leave()?;
+        let mut processes = Vec::new();
         for (subject, _) in wanted {
-            core.give_to(subject.process)?;
-            if let Some(database) = &subject.database {
-                core.give_to(database.process()?)?;
-            }
+            processes.push(subject.process);
+            let database = subject.database.as_ref().map(|database| database.process());
+            processes.extend(database.transpose()?);
+        }
+        for process in &processes {
+            core.give_to(*process)?;
         }
         let connections = self.concurrency.iter().copied().max().unwrap_or(64);
         let mut rates = Vec::new();
@@ -180,7 +183,7 @@ impl Plan {
                 measurements.push((measured, *rate));
             }
         }
-        core.take_back()?;
+        core.take_back(processes)?;
         Ok(measurements)
     }
 

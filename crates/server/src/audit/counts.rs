@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::ActorKind;
 
-/// Kinds that are told apart from one writing to the next. What is of no such kind is counted together: there is a line for
-/// each kind, and a bound on lines whatever anybody sends.
+/// Kinds that are told apart from one writing to the next, of each kind of actor: strangers crowd out none but their own. What
+/// is of no such kind is counted together: there is a line for each kind, and a bound on lines whatever anybody sends.
 const MOST_KINDS: usize = 64;
 
 /// What makes refusals the same. All of it are words of ours, and none a caller's.
@@ -47,26 +47,36 @@ impl Count {
 
 /// What was counted since it was written down last.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct Counts(HashMap<ActorKind, OfActors>);
+
+#[derive(Debug, Default)]
+struct OfActors {
     kinds: HashMap<Kind, Count>,
     others: Option<Count>,
 }
 
 impl Counts {
     pub(super) fn add(&mut self, kind: Kind, now: UnixSeconds) {
-        let count = if self.kinds.len() < MOST_KINDS || self.kinds.contains_key(&kind) {
-            self.kinds.entry(kind).or_insert(Count::none(now))
+        let OfActors { kinds, others } = self.0.entry(kind.actor).or_default();
+        let count = if kinds.len() < MOST_KINDS || kinds.contains_key(&kind) {
+            kinds.entry(kind).or_insert(Count::none(now))
         } else {
-            self.others.get_or_insert(Count::none(now))
+            others.get_or_insert(Count::none(now))
         };
         count.add(now);
     }
 
-    /// Everything, to be written down; what is of no kind of its own last. Begins again at nothing.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = (Option<Kind>, Count)> + use<> {
-        let Self { kinds, others } = std::mem::take(self);
-        let kinds = kinds.into_iter().map(|(kind, count)| (Some(kind), count));
-        kinds.chain(others.map(|count| (None, count)))
+    /// Everything, to be written down; what is of no kind of its own after the others of its actors. Begins again at nothing.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (ActorKind, Option<Kind>, Count)> + use<> {
+        let Self(actors) = std::mem::take(self);
+        actors
+            .into_iter()
+            .flat_map(|(actor, OfActors { kinds, others })| {
+                let kinds = kinds
+                    .into_iter()
+                    .map(move |(kind, count)| (actor, Some(kind), count));
+                kinds.chain(others.map(|count| (actor, None, count)))
+            })
     }
 }
 
@@ -94,7 +104,8 @@ mod tests {
             first_at: UnixSeconds(990),
             last_at: UnixSeconds(1030),
         };
-        assert_eq!(counts.take().collect::<Vec<_>>(), [(Some(kind(401)), count)]);
+        let expected = (ActorKind::Anyone, Some(kind(401)), count);
+        assert_eq!(counts.take().collect::<Vec<_>>(), [expected]);
         assert_eq!(counts.take().count(), 0);
     }
 
@@ -107,11 +118,27 @@ mod tests {
         counts.add(kind(0), UnixSeconds(1000));
         let taken: Vec<_> = counts.take().collect();
         assert_eq!(taken.len(), MOST_KINDS + 1);
-        let others = taken.last().unwrap();
-        assert_eq!((&others.0, others.1.number), (&None, 1000 - MOST_KINDS as u64));
-        let all: u64 = taken.iter().map(|(_, count)| count.number).sum();
+        let (_, others, count) = taken.last().unwrap();
+        assert_eq!((others, count.number), (&None, 1000 - MOST_KINDS as u64));
+        let all: u64 = taken.iter().map(|(_, _, count)| count.number).sum();
         assert_eq!(all, 1001);
         counts.add(kind(999), UnixSeconds(1060));
-        assert_eq!(counts.take().next().unwrap().0, Some(kind(999)));
+        assert_eq!(counts.take().next().unwrap().1, Some(kind(999)));
+    }
+
+    #[test]
+    fn strangers_crowd_out_nobody_else() {
+        let mut counts = Counts::default();
+        for status in 0..1000 {
+            counts.add(kind(status), UnixSeconds(1000));
+        }
+        let of_client = Kind {
+            actor: ActorKind::Client,
+            ..kind(401)
+        };
+        counts.add(of_client.clone(), UnixSeconds(1000));
+        let mut taken = counts.take().filter(|(actor, _, _)| *actor == ActorKind::Client);
+        assert_eq!(taken.next().unwrap().1, Some(of_client));
+        assert!(taken.next().is_none());
     }
 }

@@ -24,6 +24,10 @@ const REPEATED_REFUSALS: usize = 4096;
 /// that an operator made: strangers cannot make more of them.
 const MISTAKEN_CLIENTS: usize = 4096;
 
+/// What a request is refused before its route has a say (the method, the size, the host): every route would make a kind of each.
+const ON_EVERY_ROUTE: [u16; 3] = [405, 413, 421];
+/// The route of those.
+const ANY_ROUTE: &str = "any";
 /// The reason in the line of refusals of more kinds than are told apart.
 const OTHERS: &str = "others";
 
@@ -101,7 +105,7 @@ impl Recorder {
         let mut unwritten = self.unwritten.lock().await;
         self.write_all(&mut unwritten).await?;
         let counted = locked(&self.counts).take();
-        unwritten.extend(counted.map(|(kind, count)| self.line(kind, count)));
+        unwritten.extend(counted.map(|(actor, kind, count)| self.line(actor, kind, count)));
         self.write_all(&mut unwritten).await
     }
 
@@ -291,7 +295,7 @@ impl Recorder {
         }
     }
 
-    fn line(&self, kind: Option<Kind>, count: Count) -> AuditEvent {
+    fn line(&self, actor: ActorKind, kind: Option<Kind>, count: Count) -> AuditEvent {
         let action = AuditAction::RefusalsCounted;
         let mut event = own_event(action, self.random.as_ref(), self.clock.as_ref());
         let mut tell = |name: &str, value| event.detail.insert(name.to_owned(), value);
@@ -301,9 +305,9 @@ impl Recorder {
         if let Some(status) = kind.as_ref().and_then(|kind| kind.status) {
             tell("status", status.into());
         }
-        let (actor, reason, target) = match kind {
-            Some(kind) => (kind.actor, kind.reason, Some(kind.route)),
-            None => (ActorKind::Anyone, OTHERS, None),
+        let (reason, target) = match kind {
+            Some(kind) => (kind.reason, Some(kind.route)),
+            None => (OTHERS, None),
         };
         event.actor = actor.into();
         event.refusal = Some(reason.to_owned());
@@ -313,9 +317,11 @@ impl Recorder {
 }
 
 fn kind(info: &RequestInfo, actor: ActorKind, reason: &'static str, status: Option<u16>) -> Kind {
+    let anywhere = status.is_some_and(|status| ON_EVERY_ROUTE.contains(&status));
+    let route = if anywhere { ANY_ROUTE } else { info.route() };
     Kind {
         actor,
-        route: info.route().to_owned(),
+        route: route.to_owned(),
         reason,
         status,
     }

@@ -14,6 +14,7 @@ use super::connection::{Connection, Listener};
 use super::feed::Closed;
 use crate::clients::authentication::{AuthenticatedClient, authenticate};
 use crate::context::Context;
+use crate::http::NoRoom;
 use crate::http::error::TokenError;
 use crate::http::form;
 use crate::http::request::RequestInfo;
@@ -77,7 +78,7 @@ async fn follow(
             ErrorCode::TemporarilyUnavailable,
             "This server takes no more followers of revocations now; try again in a moment.",
         )
-        .with_internal("more followers than events.max_connections")
+        .with_internal(NoRoom::Follower)
         .into(),
     })?;
     let head = [

@@ -268,16 +268,16 @@ fn unexplained(response: &Response) -> Option<Failure> {
 /// What a proven caller was refused, or who showed a wrong credential for somebody whom an operator let in. A fault of the
 /// server is no refusal, and to be told to come later costs no row: who comes too often would make as many. It is counted.
 fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str, failure: &Failure) {
-    if !failure.status.is_client_error() {
+    if !failure.status.is_client_error() || NOT_YET.contains(&failure.code) {
         return;
     }
-    let refusal = Refusal {
+    let refusal = || Refusal {
         target: Some(format!("{method} {route}")),
         status: Some(failure.status.as_u16()),
         ..Refusal::default()
     };
     if let Some(mistaken) = info.mistaken() {
-        recorder.refuse_stranger(info, mistaken, failure.code, refusal);
+        recorder.refuse_stranger(info, mistaken, failure.code, refusal());
         return;
     }
     if failure.status == StatusCode::TOO_MANY_REQUESTS {
@@ -288,9 +288,12 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         Actor::Person(user) => Some(*user),
         _ => None,
     };
-    let refusal = Refusal { user, ..refusal };
+    let refusal = Refusal { user, ..refusal() };
     recorder.refuse(info, actor, AuditAction::RequestRefused, failure.code, refusal);
 }
+
+/// What a device is told while nobody has answered (RFC 8628 §3.5): not yet is no no.
+const NOT_YET: [&str; 2] = ["authorization_pending", "slow_down"];
 
 /// Why an answer says no, and its status where that says so too. A fault of the server is no refusal.
 fn refused(
@@ -300,7 +303,8 @@ fn refused(
 ) -> Option<(&'static str, Option<u16>)> {
     if let Some(failure) = failure {
         let is_refusal = failure.status.is_client_error() || failure.is_for_want_of_room();
-        return is_refusal.then_some((failure.code, Some(failure.status.as_u16())));
+        return (is_refusal && !NOT_YET.contains(&failure.code))
+            .then_some((failure.code, Some(failure.status.as_u16())));
     }
     if let Some(sent_back) = sent_back {
         return (!sent_back.is_fault).then_some((sent_back.code, None));

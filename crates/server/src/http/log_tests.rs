@@ -88,7 +88,7 @@ async fn a_stranger_cannot_write_a_line_of_its_own() {
 #[tokio::test]
 async fn a_refusal_for_want_of_room_is_no_error_and_a_fault_is() {
     let unavailable = || OAuthError::new(ErrorCode::TemporarilyUnavailable, "Try again in a moment.");
-    let full = [NoRoom::Body, NoRoom::Fetch, NoRoom::Password];
+    let full = [NoRoom::Body, NoRoom::Fetch, NoRoom::Password, NoRoom::Follower];
     let full = full.map(|what| (unavailable().with_internal(what), "INFO"));
     let broken = [
         (unavailable(), "ERROR"),

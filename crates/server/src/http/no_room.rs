@@ -14,6 +14,8 @@ pub(crate) enum NoRoom {
     Fetch,
     /// The hash of a password.
     Password,
+    /// Who follows the feed of revocations.
+    Follower,
 }
 
 /// With what every text begins, and no other text for the log does.
@@ -30,6 +32,7 @@ impl fmt::Display for NoRoom {
             Self::Password => {
                 "the check of the password: too many are being checked at once, for this address or for all"
             }
+            Self::Follower => "another follower of revocations: more than events.max_connections",
         })
     }
 }

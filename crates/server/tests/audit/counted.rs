@@ -1,6 +1,7 @@
 //! What is refused and has no line of its own is counted, and a minute's counts are written together: no refusal is without
 //! a line, and nobody makes as many lines as they send requests.
 
+use std::collections::BTreeMap;
 use std::slice::from_ref;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use doorward_store::{AuditAction, AuditEntry, AuditFilter, ClientSource, PageReq
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN_KEY, Authorization, Browser, REDIRECT, TestApp};
+use crate::support::{ADMIN_KEY, Authorization, Browser, REDIRECT, RESOURCE, TestApp};
 use crate::told::{admin, done, told};
 
 /// A minute passes. The lines of what was counted: who, where, why, the status, and how often.
@@ -194,8 +195,7 @@ async fn nothing_that_a_caller_wrote_is_in_a_line_of_counts() {
 }
 
 #[tokio::test]
-async fn more_kinds_than_are_told_apart_are_one_line() {
-    const MOST: usize = 64;
+async fn what_is_refused_before_its_route_has_a_say_is_one_kind() {
     let app = TestApp::with_admin_key().await;
     let document = done(&admin(&app, "GET", "/admin/openapi.json", Value::Null).await);
     let paths = document["paths"].as_object().unwrap().keys();
@@ -212,22 +212,50 @@ async fn more_kinds_than_are_told_apart_are_one_line() {
         routes.push((app.public.clone(), path.to_owned()));
     }
     let too_large = "x".repeat(300 * 1024);
-    let mut asked = 0;
+    let mut asked = BTreeMap::<u16, u64>::new();
     for (router, path) in routes {
         for body in ["", &too_large] {
             let reply = Browser::new(router.clone())
                 .send("POST", &path, &[], body.to_owned())
                 .await;
-            asked += u64::from(reply.status.is_client_error());
+            *asked.entry(reply.status.as_u16()).or_default() += 1;
         }
     }
     let counts = counted(&app).await;
-    assert_eq!(counts.len(), MOST + 1, "{counts:?}");
-    let others: Vec<_> = counts.iter().filter(|line| line[2] == "others").collect();
-    assert_eq!(others.len(), 1, "{counts:?}");
-    assert_eq!((&others[0][0], &others[0][1]), (&json!("anyone"), &Value::Null));
-    let all: u64 = counts.iter().map(|line| line[4].as_u64().unwrap()).sum();
-    assert_eq!(all, asked);
+    for (status, number) in asked {
+        let lines: Vec<_> = counts.iter().filter(|line| line[3] == status).collect();
+        let all: u64 = lines.iter().map(|line| line[4].as_u64().unwrap()).sum();
+        assert_eq!(all, number, "{status} {lines:?}");
+        if [405, 413].contains(&status) {
+            assert!(number > 5, "{status}");
+            let [line] = lines[..] else {
+                panic!("{lines:?}");
+            };
+            assert_eq!(line[1], "any");
+        }
+    }
+}
+
+/// What a device asks while nobody has answered is answered "not yet".
+#[tokio::test]
+async fn a_device_that_waits_is_not_refused() {
+    const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+    let app = TestApp::with_admin_key().await;
+    app.add_client_with("tv", ClientSource::Admin, json!({"grant_types": [GRANT]}))
+        .await;
+    let form = [("client_id", "tv"), ("resource", RESOURCE)];
+    let device = app
+        .browser()
+        .post_pairs("/oauth/device_authorization", &[], &form)
+        .await
+        .json();
+    let code = device["device_code"].as_str().unwrap();
+    let form = [("grant_type", GRANT), ("client_id", "tv"), ("device_code", code)];
+    for not_yet in ["authorization_pending", "slow_down"] {
+        let reply = app.browser().post_pairs("/oauth/token", &[], &form).await;
+        reply.assert_error(not_yet);
+    }
+    assert_eq!(counted(&app).await, Vec::<Value>::new());
 }
 
 #[tokio::test]
