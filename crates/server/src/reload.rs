@@ -7,8 +7,8 @@ use crate::config::Settings;
 use crate::context::Context;
 use crate::keys::configured;
 
-/// Beside every limit of `[rate_limit]`. Each is looked up once for what it is for (a run of a job, the end, a connection of the
-/// feed), from [`Context::read_settings`], so that nothing meets two values of it. (The log is the program's own.)
+/// Beside every limit of `[rate_limit]`. Each is looked up when it is needed (by a run of a job, by the end, for a connection of
+/// the feed) from [`Context::read_settings`]. (The log is the program's own.)
 const AT_ONCE: [&str; 5] = [
     "audit.retention",
     "events.connection_ttl",

@@ -405,7 +405,7 @@ pub trait Store: Send + Sync + 'static {
     async fn make_indexes(&self, tell: TellIndex<'_>) -> Result<bool>;
     /// Reads the files of certificates and keys again that the URL names, for connections from now on; those that stand go on.
     /// Which of them hold something else than before, by the URL's names (`sslcert`). When one of them cannot be used
-    /// ([`StoreError::Unusable`]), all stay as they were read before. An engine without connections has none.
+    /// ([`StoreError::Unusable`]), all stay as they were read before. An engine without such files answers with an empty list.
     fn read_files_again(&self) -> Result<Vec<&'static str>>;
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<()>;

@@ -170,6 +170,7 @@ impl Scenario {
                 introspect(world, connection, token).await
             }
             Self::TokenExchange => {
+                // In turn, and left where they are: `take_newest` rests on their order.
                 let token = world
                     .access_tokens
                     .one_of_the_first(usize::MAX)

@@ -66,7 +66,7 @@ pub struct Offers {
     pub token_exchange: Option<Call>,
     /// Lacks the token.
     pub introspection: Option<Call>,
-    /// Whether it remembers which tokens it signed lately, and for how many.
+    /// Whether it remembers which tokens it signed lately.
     pub remembers_tokens: bool,
     /// A constant answer.
     pub constant: Option<&'static str>,

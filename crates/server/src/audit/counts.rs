@@ -9,7 +9,7 @@ use doorward_store::ActorKind;
 /// is of no such kind is counted together: there is a line for each kind, and a bound on lines whatever anybody sends.
 const MOST_KINDS: usize = 64;
 
-/// What makes refusals the same. All of it are words of ours, and none a caller's.
+/// What makes refusals the same. All words are the server's own, none a caller's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     pub(super) actor: ActorKind,

@@ -24,7 +24,8 @@ const REPEATED_REFUSALS: usize = 4096;
 /// that an operator made: strangers cannot make more of them.
 const MISTAKEN_CLIENTS: usize = 4096;
 
-/// What a request is refused before its route has a say (the method, the size, the host): every route would make a kind of each.
+/// The status of what is refused before the route has a say: the method, the size, the host (RFC 9110 §15.5.6, §15.5.14,
+/// §15.5.20). Every route would make a kind of each.
 const ON_EVERY_ROUTE: [u16; 3] = [405, 413, 421];
 /// The route of those.
 const ANY_ROUTE: &str = "any";

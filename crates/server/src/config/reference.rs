@@ -16,8 +16,8 @@ impl Settings {
              Lengths of time are written `90s`, `15m`, `12h`, `30d`. Lists are comma separated in the environment, and an empty \
              variable other than a list counts as not set.\n\n\
              They are read at the start. On `SIGHUP` they are read again, and `[rate_limit]`, `audit.retention`, \
-             `events.connection_ttl`, `observability.log_level`, `server.shutdown_delay` and `storage.retention` count at once; \
-             everything else does at [the next start](../how-to/deploy.md#what-changes-without-a-restart).\n",
+             `events.connection_ttl`, `observability.log_level`, `server.shutdown_delay` and `storage.retention` count at once, as do \
+             the files of certificates and keys that `storage.url` names; everything else does at [the next start](../how-to/deploy.md#what-changes-without-a-restart).\n",
         );
         let bounds = bounds(&Self::default());
         for (section, about) in Self::sections() {

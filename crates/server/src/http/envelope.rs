@@ -292,7 +292,7 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
     recorder.refuse(info, actor, AuditAction::RequestRefused, failure.code, refusal);
 }
 
-/// What a device is told while nobody has answered (RFC 8628 §3.5): not yet is no no.
+/// What a device is told while nobody has answered (RFC 8628 §3.5). "Not yet" is no refusal.
 const NOT_YET: [&str; 2] = ["authorization_pending", "slow_down"];
 
 /// Why an answer says no, and its status where that says so too. A fault of the server is no refusal.

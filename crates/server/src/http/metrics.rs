@@ -212,7 +212,7 @@ impl Default for Metrics {
         let audit_dropped = Counter::default();
         registry.register(
             "audit_events_dropped",
-            "Refusals that could not be written down",
+            "Audit events that lost their line; refusals among them are counted in another",
             audit_dropped.clone(),
         );
         registry.register(
@@ -368,7 +368,7 @@ impl Metrics {
         self.0.connections_refused.inc();
     }
 
-    /// An event was not written down: too many waited, or the store was away.
+    /// An event lost its line: too many waited, or the store was away.
     pub(crate) fn audit_dropped(&self) {
         self.0.audit_dropped.inc();
     }

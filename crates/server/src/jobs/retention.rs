@@ -17,7 +17,7 @@ pub(super) async fn run(ctx: &Context) -> Result<bool, StoreError> {
     let Some(_turn) = ctx.store.try_turn("retention").await? else {
         return Ok(false);
     };
-    // One of both for the whole run: they may change meanwhile.
+    // Both are read once: a reload may change them during the run.
     let settings = ctx.read_settings.load_full();
     let ended = settings.storage.retention.duration();
     let audited = settings.audit.retention.duration();
