@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
+use doorward_server::config::Span;
 use doorward_store::ClientSource;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
@@ -89,6 +90,29 @@ async fn a_quiet_connection_is_kept_alive_and_ends_when_its_time_has_come() {
     assert_eq!(follower.block().await.as_deref(), Some(": alive"));
     time.pass(Duration::from_mins(9)).await;
     assert_eq!(follower.block().await, None);
+}
+
+#[tokio::test]
+async fn a_connection_lives_as_long_as_the_settings_say_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("doorward.db").display());
+    let scene = scene_with(|settings| settings.storage.url = url.into()).await;
+    let context = &scene.app.context;
+    let mut before = scene.follow().await;
+    let mut settings = context.settings.clone();
+    settings.events.connection_ttl = Span::minutes(10);
+    assert_eq!(context.reload(&settings).in_force, ["events.connection_ttl"]);
+    let mut after = scene.follow().await;
+    let time = StoppedTime::new();
+    for follower in [&mut before, &mut after] {
+        assert_eq!(poll_once(follower).await, None);
+    }
+    time.pass(Duration::from_mins(11)).await;
+    while let Some(block) = after.block().await {
+        assert_eq!(block, ": alive");
+    }
+    assert_eq!(before.block().await.as_deref(), Some(": alive"));
+    assert_eq!(poll_once(&mut before).await, None);
 }
 
 /// What there is without waiting.
